@@ -1,0 +1,44 @@
+# The short verbs, thin over CMake presets. PRESET=asan make test runs the tests under that preset.
+PRESET ?= dev
+JOBS ?= $(shell nproc)
+.PHONY: run build test test-fast bench fuzz check format gen install clean
+
+build:
+	cmake --preset release >/dev/null && cmake --build build/release -j $(JOBS)
+
+run: build
+	build/release/bin/godwit serve $(ARGS)
+
+# Every test, fast and slow. ctest's own summary comes last.
+test: check
+	cmake --preset $(PRESET) >/dev/null && cmake --build build/$(PRESET) -j $(JOBS)
+	ctest --test-dir build/$(PRESET) --output-on-failure -j $(JOBS)
+
+# Unit tests only; what the sanitizer presets run.
+test-fast:
+	cmake --preset $(PRESET) >/dev/null && cmake --build build/$(PRESET) -j $(JOBS)
+	ctest --test-dir build/$(PRESET) --output-on-failure -j $(JOBS) -L fast
+
+bench:
+	cmake --preset bench >/dev/null && cmake --build build/bench -j $(JOBS)
+	tools/bench build/bench $(BENCH)
+
+# FUZZ_SECONDS per target, starting from the committed corpora.
+fuzz:
+	cmake --preset fuzz >/dev/null && cmake --build build/fuzz -j $(JOBS)
+	tools/run-fuzz build/fuzz $(FUZZ)
+
+check:
+	tools/check
+
+format:
+	git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format -i
+
+gen:
+	tools/gen
+
+install: build
+	cmake --install build/release $(if $(PREFIX),--prefix $(PREFIX))
+
+clean:
+	rm -rf build

@@ -1,0 +1,196 @@
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <ctime>
+
+#include "base/clock.h"
+
+namespace godwit::log {
+namespace {
+
+struct State {
+  std::atomic<int> fd{2};
+  std::atomic<Level> level{Level::kInfo};
+  std::atomic<Format> format{Format::kText};
+  std::string program = "godwit";
+};
+
+State& state() {
+  static State s;
+  return s;
+}
+
+std::atomic<std::uint64_t> g_dropped{0};
+
+constexpr std::string_view kNames[] = {"debug", "info", "warn", "error"};
+constexpr std::string_view kColors[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
+constexpr int kSeverity[] = {7, 6, 4, 3};  // syslog numbers, as mozlog uses them
+
+template <class T>
+void appendNumber(std::string& out, T v) {
+  char buf[40];
+  auto r = std::to_chars(buf, buf + sizeof buf, v);
+  out.append(buf, r.ptr);
+}
+
+void appendValue(std::string& out, const Field& f, bool json) {
+  switch (f.kind) {
+    case Field::Kind::kInt:
+      appendNumber(out, f.i);
+      return;
+    case Field::Kind::kBool:
+      out += f.i ? "true" : "false";
+      return;
+    case Field::Kind::kDouble:
+      if (std::isfinite(f.d)) {
+        appendNumber(out, f.d);
+      } else {
+        out += "null";
+      }
+      return;
+    case Field::Kind::kString:
+      break;
+  }
+  bool plain =
+      !json && !f.s.empty() && f.s.find_first_of(" \"=\\\n\r\t\033") == std::string_view::npos;
+  if (plain) {
+    out += f.s;
+  } else {
+    appendJsonString(out, f.s);
+  }
+}
+
+void formatJson(std::string& out, const State& s, Level level, std::string_view event,
+                Fields fields, std::int64_t now_ns) {
+  out += "{\"Timestamp\":";
+  appendNumber(out, now_ns);
+  out += ",\"Type\":";
+  appendJsonString(out, event);
+  out += ",\"Logger\":";
+  appendJsonString(out, s.program);
+  out += ",\"EnvVersion\":\"2.0\",\"Severity\":";
+  appendNumber(out, kSeverity[static_cast<int>(level)]);
+  out += ",\"Pid\":";
+  appendNumber(out, static_cast<long>(::getpid()));
+  out += ",\"Fields\":{";
+  bool first = true;
+  for (const Field& f : fields) {
+    if (!first) out += ',';
+    first = false;
+    appendJsonString(out, f.key);
+    out += ':';
+    appendValue(out, f, true);
+  }
+  out += "}}\n";
+}
+
+void formatText(std::string& out, bool color, Level level, std::string_view event, Fields fields,
+                std::int64_t now_ns) {
+  time_t seconds = now_ns / 1'000'000'000;
+  tm t{};
+  localtime_r(&seconds, &t);
+  char stamp[32];
+  std::size_t n = std::strftime(stamp, sizeof stamp, "%H:%M:%S", &t);
+  auto i = static_cast<std::size_t>(level);
+  if (color) out += "\033[2m";
+  out.append(stamp, n);
+  if (color) out += "\033[0m";
+  out += ' ';
+  if (color) out += kColors[i];
+  out += kNames[i];
+  if (color) out += "\033[0m";
+  out += ' ';
+  out += event;
+  for (const Field& f : fields) {
+    out += ' ';
+    if (color) out += "\033[36m";
+    out += f.key;
+    if (color) out += "\033[0m";
+    out += '=';
+    appendValue(out, f, false);
+  }
+  out += '\n';
+}
+
+}  // namespace
+
+void appendJsonString(std::string& out, std::string_view s) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  out += '"';
+  std::size_t i = 0;
+  while (i < s.size()) {
+    auto c = static_cast<unsigned char>(s[i]);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (c < 0x20 || c == 0x7f) {
+      out += "\\u00";
+      out += kHex[c >> 4];
+      out += kHex[c & 15];
+    } else if (c < 0x80) {
+      out += static_cast<char>(c);
+    } else {
+      std::size_t len = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+      bool good = c >= 0xc2 && c <= 0xf4 && i + len <= s.size();
+      for (std::size_t k = 1; good && k < len; ++k)
+        good = (static_cast<unsigned char>(s[i + k]) & 0xc0) == 0x80;
+      if (good) {
+        out += s.substr(i, len);
+        i += len;
+        continue;
+      }
+      out += "\xef\xbf\xbd";
+    }
+    ++i;
+  }
+  out += '"';
+}
+
+Format formatFor(int fd) {
+  if (!::isatty(fd)) return Format::kJson;
+  const char* no_color = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe): start-up only
+  return no_color && *no_color ? Format::kText : Format::kColor;
+}
+
+void configure(const Options& options) {
+  State& s = state();
+  s.program = options.program;
+  s.fd = options.fd;
+  s.level = options.level;
+  s.format = options.format;
+}
+
+bool enabled(Level level) { return level >= state().level.load(std::memory_order_relaxed); }
+
+void write(Level level, std::string_view event, Fields fields) {
+  if (!enabled(level)) return;
+  State& s = state();
+  thread_local std::string line;
+  line.clear();
+  Format format = s.format.load(std::memory_order_relaxed);
+  std::int64_t now_ns = Clock::system().nowNs();
+  if (format == Format::kJson) {
+    formatJson(line, s, level, event, fields, now_ns);
+  } else {
+    formatText(line, format == Format::kColor, level, event, fields, now_ns);
+  }
+  int fd = s.fd.load(std::memory_order_relaxed);
+  // A pipe whose reader is stuck must not stop us, and its O_NONBLOCK is not ours to set: ask
+  // first. POLLOUT on a pipe promises PIPE_BUF bytes; a longer line may still wait for the reader.
+  pollfd p{fd, POLLOUT, 0};
+  if (::poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) ||
+      ::write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
+    g_dropped.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+std::uint64_t droppedLines() { return g_dropped.load(std::memory_order_relaxed); }
+
+}  // namespace godwit::log
