@@ -1,0 +1,49 @@
+#pragma once
+
+#include "godwit/deadline.h"
+#include "godwit/http/response.h"
+
+namespace godwit {
+class Reactor;
+}
+
+namespace godwit::http {
+
+namespace detail {
+class Exchange;
+}
+
+// The right and duty to answer one request. Move only. A handler may answer at once or keep the
+// Reply and answer later. Dropping it unanswered sends 500. Use by one thread at a time; a send()
+// off the loop thread is posted to it. When the peer has gone, sending does nothing.
+class Reply {
+ public:
+  explicit Reply(detail::Exchange* exchange);  // the server's; takes over one reference
+  Reply(Reply&& other) noexcept;
+  Reply& operator=(Reply&& other) noexcept;
+  Reply(const Reply&) = delete;
+  Reply& operator=(const Reply&) = delete;
+  ~Reply();
+
+  // The connection's response object, cleared. REQUIRES not sent yet.
+  [[nodiscard]] Response& response();
+  // Sends response(). After this the Reply is empty and the Request's views are gone.
+  void send();
+  // Shorthand: text/plain.
+  void send(int status, std::string_view text);
+
+  // Handler deadline of this request; the server answers 503 when it passes unanswered.
+  [[nodiscard]] Deadline deadline() const;
+  // True once the peer is gone or the deadline answered; work for this request can stop. Any
+  // thread.
+  [[nodiscard]] bool cancelled() const;
+  // The loop this request lives on. Outlives the Reply.
+  [[nodiscard]] Reactor& reactor() const;
+  // False after send().
+  explicit operator bool() const { return exchange_ != nullptr; }
+
+ private:
+  detail::Exchange* exchange_;
+};
+
+}  // namespace godwit::http

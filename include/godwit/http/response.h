@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace godwit::http {
+
+// A response with its whole body in memory. Reused by the connection from request to request, so
+// that strings keep their capacity. Content-Length, Connection and Date are added by the server.
+class Response {
+ public:
+  int status = 200;
+  std::string body;
+
+  // Appends a header line. `name` and `value` must be free of CR, LF and NUL; a pair that is not is
+  // dropped and counted (no response splitting through a careless handler).
+  void header(std::string_view name, std::string_view value);
+  void header(std::string_view name, std::int64_t value);
+  // First header of that name set so far, ASCII case ignored, or "".
+  [[nodiscard]] std::string_view get(std::string_view name) const;
+  // Removes every header of that name. True when there was one.
+  bool remove(std::string_view name);
+  // The lines appended so far: "Name: value\r\n" each. For constant blocks prepared once.
+  [[nodiscard]] const std::string& headerBlock() const { return headers_; }
+  void appendHeaderBlock(std::string_view lines) { headers_.append(lines); }  // must be well-formed
+
+  // Sets status, Content-Type and body.
+  void text(int code, std::string_view content);
+  void json(int code, std::string_view content);
+
+  void clear() {
+    status = 200;
+    body.clear();
+    headers_.clear();
+  }
+
+ private:
+  std::string headers_;
+};
+
+std::string_view reasonPhrase(int status);  // "Not Found"; "" when unknown
+
+}  // namespace godwit::http

@@ -1,0 +1,123 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "godwit/deadline.h"
+#include "godwit/http/reply.h"
+#include "godwit/http/request.h"
+#include "godwit/job.h"
+#include "godwit/result.h"
+
+namespace godwit::http {
+
+// Every bound has a default that survives a hostile internet. Times in milliseconds.
+struct Limits {
+  std::size_t max_connections = 16384;  // over all loops; more wait in the kernel's queue
+  std::size_t max_header_bytes =
+      16 * 1024;                  // request line and headers; 431 (414 for the line alone)
+  std::size_t max_headers = 100;  // 431
+  std::size_t max_body_bytes = 8 * 1024 * 1024;  // 413
+  std::size_t max_pipelined = 64;                // parsed ahead per connection; more stay unread
+  std::size_t max_output_bytes =
+      1024 * 1024;  // unsent responses per connection before reading stops
+  std::chrono::milliseconds header_timeout{10'000};   // first byte of a request to end of head; 408
+  std::chrono::milliseconds body_timeout{30'000};     // whole body, extended by min_rate; 408
+  std::chrono::milliseconds idle_timeout{75'000};     // between requests
+  std::chrono::milliseconds write_timeout{30'000};    // without progress
+  std::chrono::milliseconds handler_timeout{60'000};  // 503
+  std::size_t min_rate = 240;                         // bytes per second a body must keep up
+
+  Limits() = default;
+};
+
+struct DrainReport {
+  std::uint64_t finished = 0;  // requests answered since drain began
+  std::uint64_t refused = 0;   // late requests answered 503
+  std::uint64_t aborted = 0;   // requests cut off by the deadline
+  std::uint64_t connections_closed = 0;
+  std::chrono::milliseconds took{0};
+};
+
+struct Stats {
+  std::uint64_t connections_open = 0, connections_total = 0, connections_refused = 0;
+  std::uint64_t requests_total = 0, responses_total = 0, bad_requests_total = 0, timeouts_total = 0;
+  std::uint64_t bytes_in = 0, bytes_out = 0;
+};
+
+// What the access-log hook sees once a response has been handed to the kernel. Views are valid
+// during the call. Loop thread.
+struct AccessRecord {
+  const Request& request;
+  int status;
+  std::size_t body_bytes;
+  std::chrono::nanoseconds took;  // end of request head to send
+};
+
+// Called on the loop thread of the connection. Must not block.
+using Handler = std::function<void(const Request&, Reply)>;
+
+// An evented HTTP/1.1 server: N threads, each with its own loop and its own share of connections.
+// Configure, then run. Unless said otherwise functions are for the thread that calls run().
+class Server {
+ public:
+  struct Options {
+    std::size_t threads = 0;  // 0: one per core
+    Limits limits;
+    std::chrono::milliseconds drain_deadline{30'000};
+    bool handle_signals = true;     // SIGTERM/SIGINT drain, a second one stops now
+    std::string server_header;      // "" for none
+    bool inherit_listeners = true;  // take LISTEN_FDS (sd_listen_fds(3)) instead of binding
+    Options() {}
+  };
+
+  explicit Server(Options options = {});
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // "http://127.0.0.1:8888", "http://[::1]:0" (0: any free port), "unix:/run/x.sock". Binds now.
+  // Inherited descriptors are used in order, in place of binding. Errors: kInvalid, kOs.
+  Result<void> listen(std::string_view url);
+  // URLs actually bound, ports filled in.
+  [[nodiscard]] std::vector<std::string> endpoints() const;
+
+  // Every request goes to `handler`. Before run().
+  void onRequest(Handler handler);
+  void onAccess(std::function<void(const AccessRecord&)> hook);
+  // Called on the main thread when every loop accepts (READY=1 has been sent).
+  void onReady(Job job);
+  // Called when drain begins, before connections are told; any loop thread.
+  void onDrain(Job job);
+  // Called after the last connection has closed and before run() returns, with what remains of the
+  // drain deadline: stop backends here. Thread that called run().
+  void onStopped(std::function<void(Deadline)> job);
+  // SIGHUP, when handle_signals.
+  void onHangup(Job job);
+
+  // Serves until drained. The report of the drain; an error when a loop could not start.
+  Result<DrainReport> run();
+
+  // Stop accepting, finish what was read, answer late requests 503, then close. Any thread.
+  void drain(Deadline deadline);
+  // Close everything now. Any thread.
+  void stop();
+
+  [[nodiscard]] Stats stats() const;    // any thread
+  [[nodiscard]] bool draining() const;  // any thread
+  [[nodiscard]] std::size_t loops() const;
+  // The loop's reactor; valid from construction until the server is destroyed. Any thread.
+  [[nodiscard]] Reactor& reactor(std::size_t index);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace godwit::http
