@@ -5,8 +5,9 @@
 
 namespace godwit::json {
 
-// RFC 6902. `ops` must be an array of operations; all or nothing. Errors are kInvalid and say which
-// operation failed. The number of operations and the size of the result are bounded.
+// RFC 6902. `ops` must be an array of operations; all or nothing. Errors say which operation
+// failed, by its index: kInvalid, or kLimit when the patch has too many operations or would take
+// too much memory, depth or work.
 Result<Value> applyPatch(Value document, const Value& ops);
 
 // RFC 7396.

@@ -26,8 +26,12 @@ Result<std::vector<Slice>> sliceObject(std::string_view text, Limits limits = {}
 // case, and with only the last of equal keys at every level.
 void canonicalTo(std::string& out, std::string_view valid);
 
-// Looks a dotted path up in canonical object text without building a document. A literal key that
-// contains the dots wins over descending. nullopt when absent.
+// Some string or key in the valid text holds the escape \u0000.
+bool textContainsNul(std::string_view valid);
+
+// Looks a dotted path up in canonical object text without building a document. The longest key that
+// is the path, or its beginning up to a dot, wins; the rest is looked up below it. nullopt when
+// absent.
 std::optional<std::string_view> findPath(std::string_view object_text, std::string_view path);
 
 }  // namespace godwit::json

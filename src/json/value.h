@@ -2,11 +2,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "godwit/result.h"
@@ -20,7 +22,8 @@ enum class Kind : std::uint8_t { kNull, kString, kNumber, kBool, kArray, kObject
 class Value;
 using Array = std::vector<Value>;
 
-// Members in the order first written. Lookup is linear below a small size, then indexed.
+// Members in the order first written. Lookup is linear below a small size, then indexed. Keys must
+// not be changed through the iterators.
 class Object {
  public:
   using Member = std::pair<std::string, Value>;
@@ -28,13 +31,16 @@ class Object {
   [[nodiscard]] const Value* find(std::string_view key) const;  // nullptr when absent
   [[nodiscard]] Value* find(std::string_view key);
   Value& set(std::string key, Value value);  // replaces in place or appends
-  bool erase(std::string_view key);
+  bool erase(std::string_view key);          // O(size)
+  // Removes every member for which `drop` answers true, in one pass. Returns how many.
+  std::size_t eraseIf(const std::function<bool(const Member&)>& drop);
+  void reserve(std::size_t members);
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool empty() const { return size() == 0; }
-  std::vector<Member>::const_iterator begin() const;
-  std::vector<Member>::const_iterator end() const;
-  std::vector<Member>::iterator begin();
-  std::vector<Member>::iterator end();
+  [[nodiscard]] std::vector<Member>::const_iterator begin() const;
+  [[nodiscard]] std::vector<Member>::const_iterator end() const;
+  [[nodiscard]] std::vector<Member>::iterator begin();
+  [[nodiscard]] std::vector<Member>::iterator end();
 
   Object();
   Object(const Object&);
@@ -44,45 +50,50 @@ class Object {
   ~Object();
 
  private:
-  struct Index;  // built when the object grows large; hostile documents must not cost O(n^2)
+  struct Index;
+  [[nodiscard]] std::size_t position(std::string_view key) const;  // size() when absent
+  void reindex();
+
   std::vector<Member> members_;
+  // Present exactly when there are many members: hostile documents must not cost O(n^2).
   std::unique_ptr<Index> index_;
 };
 
 class Value {
  public:
-  Value() : kind_(Kind::kNull) {}
-  Value(std::nullptr_t) : kind_(Kind::kNull) {}  // NOLINT: implicit on purpose, here and below
-  Value(bool b) : kind_(Kind::kBool), bool_(b) {}
-  Value(int i);
-  Value(std::int64_t i);
-  Value(std::uint64_t i);
-  Value(double d);  // shortest text that reads back the same, with ".0" when integral; null if not
-                    // finite
-  Value(const char* s) : Value(std::string(s)) {}
-  Value(std::string_view s) : Value(std::string(s)) {}
-  Value(std::string s);
-  Value(Array a);
-  Value(Object o);
+  // Implicit on purpose: null, true, 1, "text" are values.
+  Value() = default;
+  Value(std::nullptr_t) {}                                // NOLINT
+  Value(bool b) : v_(std::in_place_index<kBoolAt>, b) {}  // NOLINT
+  Value(int i) : Value(static_cast<std::int64_t>(i)) {}   // NOLINT
+  Value(std::int64_t i);                                  // NOLINT
+  Value(std::uint64_t i);                                 // NOLINT
+  // Shortest text that reads back the same, with ".0" when integral; null if not finite.
+  Value(double d);                                      // NOLINT
+  Value(const char* s) : Value(std::string(s)) {}       // NOLINT
+  Value(std::string_view s) : Value(std::string(s)) {}  // NOLINT
+  Value(std::string s);                                 // NOLINT
+  Value(Array a);                                       // NOLINT
+  Value(Object o);                                      // NOLINT
   // `text` must match the JSON number grammar.
   static Value numberFromText(std::string text);
   static Value object() { return Value(Object()); }
   static Value array() { return Value(Array()); }
 
-  [[nodiscard]] Kind kind() const { return kind_; }
-  [[nodiscard]] bool isNull() const { return kind_ == Kind::kNull; }
-  [[nodiscard]] bool isBool() const { return kind_ == Kind::kBool; }
-  [[nodiscard]] bool isNumber() const { return kind_ == Kind::kNumber; }
-  [[nodiscard]] bool isString() const { return kind_ == Kind::kString; }
-  [[nodiscard]] bool isArray() const { return kind_ == Kind::kArray; }
-  [[nodiscard]] bool isObject() const { return kind_ == Kind::kObject; }
+  [[nodiscard]] Kind kind() const { return static_cast<Kind>(v_.index()); }
+  [[nodiscard]] bool isNull() const { return kind() == Kind::kNull; }
+  [[nodiscard]] bool isBool() const { return kind() == Kind::kBool; }
+  [[nodiscard]] bool isNumber() const { return kind() == Kind::kNumber; }
+  [[nodiscard]] bool isString() const { return kind() == Kind::kString; }
+  [[nodiscard]] bool isArray() const { return kind() == Kind::kArray; }
+  [[nodiscard]] bool isObject() const { return kind() == Kind::kObject; }
   [[nodiscard]] bool isInteger() const;  // a number written without fraction and exponent
 
   // REQUIRES the matching kind.
   [[nodiscard]] bool asBool() const;
   [[nodiscard]] const std::string& asString() const;
   [[nodiscard]] const std::string& numberText() const;
-  [[nodiscard]] double asDouble() const;
+  [[nodiscard]] double asDouble() const;  // nearest; infinite when out of range
   [[nodiscard]] const Array& asArray() const;
   [[nodiscard]] Array& asArray();
   [[nodiscard]] const Object& asObject() const;
@@ -95,7 +106,7 @@ class Value {
   [[nodiscard]] Value* get(std::string_view key);
 
   Value(const Value&);
-  Value(Value&&) noexcept;
+  Value(Value&&) noexcept;  // leaves null
   Value& operator=(const Value&);
   Value& operator=(Value&&) noexcept;
   ~Value();
@@ -104,19 +115,31 @@ class Value {
   friend bool operator==(const Value& a, const Value& b);
 
  private:
-  Kind kind_;
-  bool bool_ = false;
-  std::string text_;  // string or number text
-  std::unique_ptr<Array> array_;
-  std::unique_ptr<Object> object_;
+  // Alternatives in the order of Kind.
+  static constexpr std::size_t kStringAt = static_cast<std::size_t>(Kind::kString);
+  static constexpr std::size_t kNumberAt = static_cast<std::size_t>(Kind::kNumber);
+  static constexpr std::size_t kBoolAt = static_cast<std::size_t>(Kind::kBool);
+  static constexpr std::size_t kArrayAt = static_cast<std::size_t>(Kind::kArray);
+  static constexpr std::size_t kObjectAt = static_cast<std::size_t>(Kind::kObject);
+  std::variant<std::monostate, std::string, std::string, bool, Array, std::unique_ptr<Object>> v_;
 };
 
-// Total order of PostgreSQL's jsonb: null < string < number < boolean < array < object.
-// Returns <0, 0 or >0. Numbers are compared exactly, not as doubles.
+inline std::size_t Object::size() const { return members_.size(); }
+inline std::vector<Object::Member>::const_iterator Object::begin() const {
+  return members_.begin();
+}
+inline std::vector<Object::Member>::const_iterator Object::end() const { return members_.end(); }
+inline std::vector<Object::Member>::iterator Object::begin() { return members_.begin(); }
+inline std::vector<Object::Member>::iterator Object::end() { return members_.end(); }
+
+// Total order of PostgreSQL's jsonb: null < string < number < boolean < array < object; strings by
+// bytes; fewer elements or members first; and an empty array, compared as a whole, before
+// everything. Returns <0, 0 or >0. Numbers are compared exactly, not as doubles (exponents are
+// taken as +-10^17 beyond that).
 int compare(const Value& a, const Value& b);
 
 struct Limits {
-  std::size_t max_depth = 128;  // of arrays and objects; bounds recursion everywhere
+  std::size_t max_depth = 128;  // of arrays and objects, at most 1024; bounds recursion everywhere
   Limits() = default;
   explicit Limits(std::size_t depth) : max_depth(depth) {}
 };
@@ -125,7 +148,13 @@ struct Limits {
 // Error kInvalid with position: "Expecting ',' delimiter: line 1 column 5 (char 4)".
 Result<Value> parse(std::string_view text, Limits limits = {});
 
-// No spaces, ASCII only: everything above 0x7E as \uXXXX with upper-case hex.
+// Containers on the longest way down; 0 for a scalar.
+std::size_t depth(const Value& value);
+// Some string or key holds U+0000, which PostgreSQL cannot store.
+bool containsNul(const Value& value);
+
+// No spaces, ASCII only: everything above 0x7E as \uXXXX with upper-case hex. Bytes that are no
+// UTF-8 become U+FFFD.
 std::string dump(const Value& value);
 void dumpTo(std::string& out, const Value& value);
 void dumpString(std::string& out, std::string_view utf8);
