@@ -28,7 +28,8 @@ enum class Verdict : std::uint8_t { kCommit, kRollback };
 // captures must live until `done`. It answers kRollback for a request that fails.
 using Work = std::function<Task<Verdict>(Session&)>;
 
-// kCommit only after the data is durable. Errors as Session's.
+// kCommit only after the data is durable. Errors as Session's. kNeedsWrite: a read unit met a call
+// that writes and answered kRollback; the caller runs it again with Mode::kWrite, if it may.
 using Done = std::function<void(Result<Verdict>)>;
 
 // Where objects, permissions and groups live. All functions: any thread unless said otherwise.
@@ -40,7 +41,8 @@ class Backend {
 
   // Runs `work` in one transaction and calls `done` on `home`'s thread, exactly once, also when the
   // deadline passes or the backend stops. Call on home's thread. For kPoint a local backend may
-  // call both before this returns. Queues are bounded; full answers kUnavailable.
+  // call both before this returns; in the other modes `done` is always posted. Queues are bounded;
+  // full answers kUnavailable. `home` must live until `done` was called.
   virtual void run(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) = 0;
 
   // Can it read and, if `write` is set, write now? Never fails by taking long: the deadline

@@ -31,7 +31,9 @@ class Session {
   // Timestamp rules for create/update/remove: a requested last_modified (non-zero) that is at or
   // below the object's current one is ignored; one equal to the list's is raised by 1; in the past
   // it is kept and the list's stays; in the future it moves the list's. Without one:
-  // max(now, list + 1). Unique within the list, tombstones included.
+  // max(now, list + 1). Unique within the list, tombstones included: one in the past that another
+  // object of the list has already is treated as not requested. A tombstone counts as the object's
+  // current state. Requested values outside 1..2^53-1 are kInvalid.
   // kConflict when a live object has that id. Replaces a tombstone.
   virtual Task<Result<Object>> create(const Ref& ref, Object object) = 0;
   virtual Task<Result<Object>> get(const Ref& ref, std::string_view id) = 0;  // kNotFound
@@ -42,11 +44,13 @@ class Session {
   virtual Task<Result<std::vector<Object>>> list(const Ref& ref, const Query& query) = 0;
   // Live objects that match the filters; sort, limit and page rules are ignored.
   virtual Task<Result<std::uint64_t>> count(const Ref& ref, const Query& query) = 0;
-  // Deletes what matches (query.limit and sort apply). `parent` may end in or contain '*', and
-  // resource may be "" for all. with_tombstones: leave tombstones, else no trace.
+  // Deletes live objects that match (query.limit and sort apply). `parent` may end in or contain
+  // '*', and resource may be "" for all. with_tombstones: leave tombstones, each with a timestamp
+  // of its own, else no trace and the timestamps returned are the last ones. In the order of the
+  // sort.
   virtual Task<Result<std::vector<DeletedObject>>> removeAll(const Ref& ref, const Query& query,
                                                              bool with_tombstones) = 0;
-  // Forgets tombstones (older than `before`, when given). Patterns as removeAll. Returns how many.
+  // Forgets tombstones (those below `before`, when given). Patterns as removeAll. Returns how many.
   virtual Task<Result<std::uint64_t>> purgeTombstones(const Ref& ref,
                                                       std::optional<Timestamp> before) = 0;
   // Keeps the newest `keep` tombstones of each list of that resource.
@@ -83,11 +87,11 @@ class Session {
   virtual Task<Result<void>> replaceAces(std::string_view uri, const Permissions& permissions) = 0;
   virtual Task<Result<void>> addAce(const Ace& ace) = 0;
   virtual Task<Result<void>> removeAce(const Ace& ace) = 0;
-  // URIs may contain '*'.
+  // URIs may contain '*', which matches any run of characters, '/' included.
   virtual Task<Result<void>> removeAces(const std::vector<std::string>& uri_patterns) = 0;
-  // Every (uri, permission) granted to one of `principals`. `bound` limits to (uri pattern,
-  // permission) pairs; empty means no limit. with_children: a pattern also matches what is below
-  // it.
+  // Every entry of one of `principals`. `bound` limits to (uri pattern, permission) pairs; empty
+  // means no limit. with_children: a pattern also matches what is below it; otherwise its '*' does
+  // not match '/'.
   struct Bound {
     std::string uri_pattern;
     std::string permission;

@@ -46,11 +46,15 @@ enum class Op : std::uint8_t {
 
 // `field` may be dotted. "id", "last_modified" and "deleted" name the columns. kIn, kExclude,
 // kContains, kContainsAny take an array value; kHas a boolean; kLike a string with '*' wildcards
-// (already completed by the caller).
+// (already completed by the caller). A tombstone has the field "deleted" with the value true and no
+// other; a live object has what its data says. See docs/decisions/0010-query-semantics.md.
 struct Filter {
   std::string field;
   Op op = Op::kEq;
   json::Value value;
+  // Page rules only: compare with "absent", which is greater than every value. Ignores `value`;
+  // kEq kNot kLt kGt kMin kMax only.
+  bool missing = false;
 };
 
 struct Sort {
