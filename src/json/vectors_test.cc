@@ -6,9 +6,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "json/patch.h"
+#include "json/schema/schema.h"
 #include "json/text.h"
 
 namespace godwit::json {
@@ -78,6 +80,34 @@ TEST(JsonVectors, patch) {
     }
   }
   EXPECT_GT(seen, 80);
+}
+
+TEST(JsonVectors, schema_draft7) {
+  fs::path dir = folder("json-schema-draft7");
+  if (dir.empty()) GTEST_SKIP() << "no conformance vectors (set GODWIT_CONFORMANCE)";
+  // Documents elsewhere are never fetched, so a schema that needs one does not compile.
+  const std::set<std::string> fetching = {"refRemote.json"};
+  int seen = 0;
+  for (const auto& entry : fs::directory_iterator(dir)) {
+    if (entry.path().extension() != ".json") continue;
+    auto groups = parse(contentOf(entry.path()));
+    ASSERT_TRUE(groups.ok()) << entry.path();
+    for (const Value& group : groups->asArray()) {
+      auto schema = Schema::compile(*group.get("schema"), Dialect::kDraft7);
+      if (!schema.ok() && fetching.contains(entry.path().filename())) continue;
+      ASSERT_TRUE(schema.ok()) << dump(group) << schema.error().message;
+      EXPECT_TRUE(checkSchema(*group.get("schema")).ok()) << dump(*group.get("schema"));
+      for (const Value& test : group.get("tests")->asArray()) {
+        ++seen;
+        auto found = (*schema)->firstViolation(*test.get("data"));
+        ASSERT_TRUE(found.ok()) << dump(group);
+        EXPECT_EQ(found->empty(), test.get("valid")->asBool())
+            << entry.path().filename() << ": " << group.get("description")->asString() << ": "
+            << test.get("description")->asString();
+      }
+    }
+  }
+  EXPECT_GT(seen, 500);
 }
 
 }  // namespace
