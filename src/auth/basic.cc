@@ -1,0 +1,49 @@
+#include "auth/basic.h"
+
+#include "base/encoding.h"
+
+namespace godwit::auth {
+namespace {
+
+std::string latin1ToUtf8(std::string_view bytes) {
+  std::string out;
+  for (char c : bytes) {
+    auto u = static_cast<unsigned char>(c);
+    if (u < 0x80) {
+      out += c;
+    } else {
+      out += static_cast<char>(0xC0 | (u >> 6));
+      out += static_cast<char>(0x80 | (u & 0x3F));
+    }
+  }
+  return out;
+}
+
+bool isBasic(std::string_view scheme) {
+  constexpr std::string_view kBasic = "basic";
+  if (scheme.size() != kBasic.size()) return false;
+  for (std::size_t i = 0; i < kBasic.size(); ++i) {
+    if ((scheme[i] | 0x20) != kBasic[i]) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::optional<Credentials> parseBasic(std::string_view authorization) {
+  auto space = authorization.find(' ');
+  if (space == std::string_view::npos || !isBasic(authorization.substr(0, space))) {
+    return std::nullopt;
+  }
+  std::string_view token = authorization.substr(space + 1);
+  while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
+  while (!token.empty() && token.back() == ' ') token.remove_suffix(1);
+  auto decoded = base64Decode(token);
+  if (!decoded) return std::nullopt;
+  std::string text = isValidUtf8(*decoded) ? std::move(*decoded) : latin1ToUtf8(*decoded);
+  auto colon = text.find(':');
+  if (colon == std::string::npos) return std::nullopt;
+  return Credentials{text.substr(0, colon), text.substr(colon + 1)};
+}
+
+}  // namespace godwit::auth

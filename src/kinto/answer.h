@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kinto/config.h"
+
+namespace godwit::kinto {
+
+// A response being made. Kept apart from http::Response because one HTTP request may hold many
+// (batch). Reused, so strings keep their capacity.
+class Answer {
+ public:
+  int status = 200;
+  int errno_code = 0;  // 0: no error
+  std::string body;    // JSON text unless `content_type` says otherwise
+  std::string_view content_type = "application/json";  // static storage; "" for none
+
+  // `value` loses CR, LF and NUL, so that nothing a client sent can split the response.
+  void header(std::string_view name, std::string_view value);
+  void header(std::string_view name, std::int64_t value);
+  [[nodiscard]] bool has(std::string_view name) const;
+  [[nodiscard]] std::string_view get(std::string_view name) const;
+  void remove(std::string_view name);
+  void block(std::string_view lines) { headers_.append(lines); }  // must be well-formed
+  // "Name: value\r\n" each, without Content-Type.
+  [[nodiscard]] const std::string& headers() const { return headers_; }
+  void clearHeaders() { headers_.clear(); }
+  void clear();
+
+ private:
+  std::string headers_;
+};
+
+// One thing wrong with a request.
+struct Problem {
+  std::string_view location;  // "body", "querystring", "header", "path"; static storage
+  std::string name;
+  std::string description;
+  bool has_name = true;
+
+  Problem(std::string_view where, std::string what, std::string why)
+      : location(where), name(std::move(what)), description(std::move(why)) {}
+};
+
+enum Errno : int {
+  kErrnoMissingAuth = 104,
+  kErrnoInvalidParameters = 107,
+  kErrnoUnknownId = 110,
+  kErrnoMissingResource = 111,
+  kErrnoTooLarge = 113,
+  kErrnoModified = 114,
+  kErrnoMethod = 115,
+  kErrnoVersion = 116,
+  kErrnoForbidden = 121,
+  kErrnoConstraint = 122,
+  kErrnoBackend = 201,
+  kErrnoDeprecated = 202,
+  kErrnoUndefined = 999,
+};
+
+// Fills status, errno and body as {"code","errno","error","message"?,"info"?,"details"?}. The error
+// title is the status's own unless given. Headers set so far are dropped: errors start afresh.
+void setError(Answer& answer, int status, int errno_code, std::string_view message = {},
+              std::string_view details_json = {}, std::string_view title = {},
+              std::string_view info = {});
+// 400 (or `status`) listing every problem; the message is made from the first by name.
+void setInvalid(Answer& answer, std::vector<Problem> problems, int status = 400);
+void setNotFound(Answer& answer, int errno_code, std::string_view id, std::string_view resource);
+void setUnavailable(Answer& answer, const Config& config);
+void setInternal(Answer& answer, const Config& config);
+
+std::string_view statusTitle(int status);  // "Not Found"
+
+}  // namespace godwit::kinto

@@ -1,0 +1,281 @@
+#include "kinto/text.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdio>
+
+#include "base/encoding.h"
+
+namespace godwit::kinto {
+namespace {
+
+constexpr std::array<const char*, 7> kDays = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
+constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                 "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+struct Civil {
+  std::int64_t year;
+  int month, day, hour, minute, second;
+  std::int64_t days;
+};
+
+// Howard Hinnant's days-to-civil arithmetic, for the proleptic Gregorian calendar.
+Civil civil(std::int64_t unix_s) {
+  std::int64_t days = unix_s / 86'400;
+  std::int64_t rest = unix_s % 86'400;
+  if (rest < 0) {
+    rest += 86'400;
+    --days;
+  }
+  std::int64_t z = days + 719'468;
+  std::int64_t era = (z >= 0 ? z : z - 146'096) / 146'097;
+  std::int64_t doe = z - era * 146'097;
+  std::int64_t yoe = (doe - doe / 1'460 + doe / 36'524 - doe / 146'096) / 365;
+  std::int64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+  std::int64_t mp = (5 * doy + 2) / 153;
+  Civil c{};
+  c.day = static_cast<int>(doy - (153 * mp + 2) / 5 + 1);
+  c.month = static_cast<int>(mp < 10 ? mp + 3 : mp - 9);
+  c.year = yoe + era * 400 + (c.month <= 2 ? 1 : 0);
+  c.hour = static_cast<int>(rest / 3'600);
+  c.minute = static_cast<int>(rest / 60 % 60);
+  c.second = static_cast<int>(rest % 60);
+  c.days = days;
+  return c;
+}
+
+bool isWordByte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+std::string pythonString(const std::string& s) {
+  char quote = s.find('\'') != std::string::npos && s.find('"') == std::string::npos ? '"' : '\'';
+  std::string out(1, quote);
+  for (char c : s) {
+    auto u = static_cast<unsigned char>(c);
+    if (c == quote || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else if (u < 0x20 || u == 0x7F) {
+      char buffer[8];
+      std::snprintf(buffer, sizeof buffer, "\\x%02x", u);
+      out += buffer;
+    } else {
+      out += c;
+    }
+  }
+  return out + quote;
+}
+
+}  // namespace
+
+std::string lower(std::string_view ascii) {
+  std::string out(ascii);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+  }
+  return out;
+}
+
+bool equalIgnoreCase(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
+           if (x >= 'A' && x <= 'Z') x = static_cast<char>(x | 0x20);
+           if (y >= 'A' && y <= 'Z') y = static_cast<char>(y | 0x20);
+           return x == y;
+         });
+}
+
+std::string_view trim(std::string_view s) {
+  constexpr std::string_view kSpace = " \t\r\n\f\v";
+  auto first = s.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return s.substr(first, s.find_last_not_of(kSpace) - first + 1);
+}
+
+std::vector<std::string> splitWords(std::string_view s) {
+  constexpr std::string_view kSpace = " \t\r\n\f\v";
+  std::vector<std::string> out;
+  std::size_t pos = 0;
+  while ((pos = s.find_first_not_of(kSpace, pos)) != std::string_view::npos) {
+    auto end = std::min(s.find_first_of(kSpace, pos), s.size());
+    out.emplace_back(s.substr(pos, end - pos));
+    pos = end;
+  }
+  return out;
+}
+
+std::vector<std::string_view> split(std::string_view s, char separator) {
+  std::vector<std::string_view> out;
+  for (;;) {
+    auto end = s.find(separator);
+    out.push_back(s.substr(0, end));
+    if (end == std::string_view::npos) return out;
+    s.remove_prefix(end + 1);
+  }
+}
+
+std::optional<std::int64_t> toInt(std::string_view s) {
+  if (!s.empty() && s.front() == '+') s.remove_prefix(1);
+  std::int64_t value = 0;
+  auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
+  if (s.empty() || error != std::errc() || end != s.data() + s.size()) return std::nullopt;
+  return value;
+}
+
+bool isDigits(std::string_view s) {
+  return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::string httpDate(std::int64_t unix_ms) {
+  std::int64_t s = unix_ms >= 0 ? unix_ms / 1000 : (unix_ms - 999) / 1000;
+  Civil c = civil(s);
+  auto weekday = static_cast<std::size_t>(((c.days % 7) + 7) % 7);
+  char buffer[64];
+  int n = std::snprintf(buffer, sizeof buffer, "%s, %02d %s %04lld %02d:%02d:%02d GMT",
+                        kDays[weekday], c.day, kMonths[static_cast<std::size_t>(c.month - 1)],
+                        static_cast<long long>(c.year), c.hour, c.minute, c.second);
+  return std::string(buffer, static_cast<std::size_t>(n));
+}
+
+std::string isoDate(std::int64_t unix_ns) {
+  Civil c = civil(unix_ns / 1'000'000'000);
+  char buffer[64];
+  int n = std::snprintf(buffer, sizeof buffer, "%04lld-%02d-%02dT%02d:%02d:%02d.%06d+00:00",
+                        static_cast<long long>(c.year), c.month, c.day, c.hour, c.minute, c.second,
+                        static_cast<int>(unix_ns % 1'000'000'000 / 1'000));
+  return std::string(buffer, static_cast<std::size_t>(n));
+}
+
+bool wildcardMatch(std::string_view pattern, std::string_view text) {
+  std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
+  auto one = [&](std::size_t& at) {  // matches text[t] with the single-character pattern at `at`
+    if (pattern[at] == '?') {
+      ++at;
+      return true;
+    }
+    if (pattern[at] == '[') {
+      auto end = pattern.find(']', at + 2);
+      if (end != std::string_view::npos) {
+        std::string_view set = pattern.substr(at + 1, end - at - 1);
+        bool negate = set.front() == '!';
+        if (negate) set.remove_prefix(1);
+        bool found = false;
+        for (std::size_t i = 0; i < set.size(); ++i) {
+          if (i + 2 < set.size() && set[i + 1] == '-') {
+            found = found || (text[t] >= set[i] && text[t] <= set[i + 2]);
+            i += 2;
+          } else {
+            found = found || set[i] == text[t];
+          }
+        }
+        at = end + 1;
+        return found != negate;
+      }
+    }
+    return pattern[at++] == text[t];
+  };
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      mark = t;
+      continue;
+    }
+    std::size_t next = p;
+    if (p < pattern.size() && one(next)) {
+      p = next;
+      ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++mark;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+std::string formEncode(std::string_view text) {
+  constexpr char kHex[] = "0123456789ABCDEF";
+  std::string out;
+  for (char c : text) {
+    if (isWordByte(c) || c == '-' || c == '.' || c == '_' || c == '~') {
+      out += c;
+    } else if (c == ' ') {
+      out += '+';
+    } else {
+      auto u = static_cast<unsigned char>(c);
+      out += '%';
+      out += kHex[u >> 4];
+      out += kHex[u & 15];
+    }
+  }
+  return out;
+}
+
+std::string pythonRepr(const json::Value& value) {
+  switch (value.kind()) {
+    case json::Kind::kNull:
+      return "None";
+    case json::Kind::kBool:
+      return value.asBool() ? "True" : "False";
+    case json::Kind::kNumber:
+      return value.numberText();
+    case json::Kind::kString:
+      return pythonString(value.asString());
+    case json::Kind::kArray: {
+      std::string out = "[";
+      for (const json::Value& item : value.asArray()) {
+        if (out.size() > 1) out += ", ";
+        out += pythonRepr(item);
+      }
+      return out + "]";
+    }
+    case json::Kind::kObject: {
+      std::string out = "{";
+      for (const auto& [key, item] : value.asObject()) {
+        if (out.size() > 1) out += ", ";
+        out += pythonString(key) + ": " + pythonRepr(item);
+      }
+      return out + "}";
+    }
+  }
+  return {};
+}
+
+std::string pythonText(const json::Value& value) {
+  return value.isString() ? value.asString() : pythonRepr(value);
+}
+
+std::size_t skipValue(std::string_view text, std::size_t pos) {
+  std::size_t depth = 0;
+  while (pos < text.size()) {
+    char c = text[pos];
+    if (c == '"') {
+      ++pos;
+      while (pos < text.size() && text[pos] != '"') pos += text[pos] == '\\' ? 2 : 1;
+      ++pos;
+      if (depth == 0) return std::min(pos, text.size());
+      continue;
+    }
+    if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      if (depth == 0) return pos;
+      if (--depth == 0) return pos + 1;
+    } else if (depth == 0 && (c == ',' || c == ':')) {
+      return pos;
+    }
+    ++pos;
+  }
+  return text.size();
+}
+
+}  // namespace godwit::kinto
