@@ -62,8 +62,8 @@ std::string member(const json::Value& v, std::string_view name) {
 Number toNumber(std::string_view base64) {
   auto bytes = base64Decode(base64);
   if (!bytes || bytes->empty()) return nullptr;
-  return Number(
-      BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes->data()), static_cast<int>(bytes->size()), nullptr));
+  return Number(BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes->data()),
+                          static_cast<int>(bytes->size()), nullptr));
 }
 
 PKey build(const char* type, const Params& params) {
@@ -98,7 +98,8 @@ PKey ecKey(const json::Value& jwk, std::size_t& coordinate) {
   std::string point = "\x04" + *x + *y;  // SEC 1, uncompressed
   Builder b(OSSL_PARAM_BLD_new());
   if (!b || !OSSL_PARAM_BLD_push_utf8_string(b.get(), OSSL_PKEY_PARAM_GROUP_NAME, group, 0) ||
-      !OSSL_PARAM_BLD_push_octet_string(b.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size())) {
+      !OSSL_PARAM_BLD_push_octet_string(b.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(),
+                                        point.size())) {
     return nullptr;
   }
   return build("EC", Params(OSSL_PARAM_BLD_to_param(b.get())));
@@ -122,7 +123,8 @@ std::optional<std::string> toDer(std::string_view raw, std::size_t coordinate) {
   return out;
 }
 
-bool verifySignature(const Algorithm& algorithm, EVP_PKEY* key, std::string_view signed_text, std::string signature) {
+bool verifySignature(const Algorithm& algorithm, EVP_PKEY* key, std::string_view signed_text,
+                     std::string signature) {
   if (algorithm.family == Family::kEc) {
     auto der = toDer(signature, algorithm.coordinate);
     if (!der) return false;
@@ -130,8 +132,8 @@ bool verifySignature(const Algorithm& algorithm, EVP_PKEY* key, std::string_view
   }
   DigestContext context(EVP_MD_CTX_new());
   EVP_PKEY_CTX* key_context = nullptr;
-  if (!context ||
-      EVP_DigestVerifyInit_ex(context.get(), &key_context, algorithm.digest, nullptr, nullptr, key, nullptr) <= 0) {
+  if (!context || EVP_DigestVerifyInit_ex(context.get(), &key_context, algorithm.digest, nullptr,
+                                          nullptr, key, nullptr) <= 0) {
     return false;
   }
   if (algorithm.family == Family::kRsaPss &&
@@ -139,8 +141,10 @@ bool verifySignature(const Algorithm& algorithm, EVP_PKEY* key, std::string_view
        EVP_PKEY_CTX_set_rsa_pss_saltlen(key_context, RSA_PSS_SALTLEN_DIGEST) <= 0)) {
     return false;
   }
-  return EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()), signature.size(),
-                          reinterpret_cast<const unsigned char*>(signed_text.data()), signed_text.size()) == 1;
+  return EVP_DigestVerify(context.get(), reinterpret_cast<const unsigned char*>(signature.data()),
+                          signature.size(),
+                          reinterpret_cast<const unsigned char*>(signed_text.data()),
+                          signed_text.size()) == 1;
 }
 
 struct Split {
@@ -152,8 +156,8 @@ std::optional<Split> splitToken(std::string_view token) {
   std::size_t first = token.find('.');
   std::size_t second = first == token.npos ? token.npos : token.find('.', first + 1);
   if (second == token.npos || token.find('.', second + 1) != token.npos) return std::nullopt;
-  return Split{token.substr(0, second), token.substr(0, first), token.substr(first + 1, second - first - 1),
-               token.substr(second + 1)};
+  return Split{token.substr(0, second), token.substr(0, first),
+               token.substr(first + 1, second - first - 1), token.substr(second + 1)};
 }
 
 std::optional<json::Value> decodeObject(std::string_view base64) {
@@ -174,8 +178,10 @@ Result<void> checkClaims(const json::Value& claims, const JwtChecks& checks) {
   auto now = static_cast<double>(checks.now);
   auto leeway = static_cast<double>(checks.leeway);
   if (auto exp = seconds("exp"); exp && *exp + leeway <= now) return refused("token has expired");
-  if (auto nbf = seconds("nbf"); nbf && *nbf - leeway > now) return refused("token is not valid yet");
-  if (!checks.issuer.empty() && member(claims, "iss") != checks.issuer) return refused("token has another issuer");
+  if (auto nbf = seconds("nbf"); nbf && *nbf - leeway > now)
+    return refused("token is not valid yet");
+  if (!checks.issuer.empty() && member(claims, "iss") != checks.issuer)
+    return refused("token has another issuer");
   if (!checks.audience.empty()) {
     const json::Value* aud = claims.get("aud");
     bool meant = aud && aud->isString() && aud->asString() == checks.audience;
@@ -207,6 +213,8 @@ JwkSet::JwkSet() = default;
 JwkSet::JwkSet(JwkSet&&) noexcept = default;
 JwkSet& JwkSet::operator=(JwkSet&&) noexcept = default;
 JwkSet::~JwkSet() = default;
+
+std::size_t JwkSet::size() const { return keys_.size(); }
 
 Result<JwkSet> JwkSet::parse(std::string_view json_text) {
   Result<json::Value> document = json::parse(json_text, json::Limits(16));
@@ -253,7 +261,8 @@ Result<json::Value> verifyJwt(std::string_view token, const JwkSet& keys, const 
   for (const JwkSet::Key& key : keys.keys_) {
     if (!id.empty() && key.id != id) continue;
     known = true;
-    good = good || (key.fits(*algorithm) && verifySignature(*algorithm, key.key.get(), parts->signed_text, *signature));
+    good = good || (key.fits(*algorithm) &&
+                    verifySignature(*algorithm, key.key.get(), parts->signed_text, *signature));
   }
   if (!known) return Error(ErrorCode::kNotFound, "token is signed with an unknown key");
   if (!good) return refused("signature does not match");

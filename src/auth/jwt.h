@@ -20,7 +20,7 @@ class JwkSet {
   JwkSet& operator=(JwkSet&&) noexcept;
   ~JwkSet();
 
-  [[nodiscard]] std::size_t size() const { return keys_.size(); }
+  [[nodiscard]] std::size_t size() const;
   [[nodiscard]] bool has(std::string_view key_id) const;
 
  private:
@@ -39,10 +39,10 @@ struct JwtChecks {
   JwtChecks() = default;
 };
 
-// The claims of a signed token (RFC 7519, compact form). Accepts RS256/384/512, PS256/384/512, ES256
-// and ES384 only: never "none", never a symmetric algorithm, and only with a key made for it. `exp`
-// and `nbf` must hold within the leeway. Errors: kForbidden with the reason, for the log. kNotFound
-// when no key has the token's key id: the set may be stale.
+// The claims of a signed token (RFC 7519, compact form). Accepts RS256/384/512, PS256/384/512,
+// ES256 and ES384 only: never "none", never a symmetric algorithm, and only with a key made for it.
+// `exp` and `nbf` must hold within the leeway. Errors: kForbidden with the reason, for the log.
+// kNotFound when no key has the token's key id: the set may be stale.
 Result<json::Value> verifyJwt(std::string_view token, const JwkSet& keys, const JwtChecks& checks);
 
 // The `kid` of an unverified token, "" when it has none or is no token.

@@ -27,12 +27,13 @@ bool isBcrypt(std::string_view hash) {
 }  // namespace
 
 Result<std::string> hashPassword(std::string_view password, int cost) {
-  if (password.find('\0') != password.npos) return Error(ErrorCode::kInvalid, "password contains a null character");
+  if (password.find('\0') != password.npos)
+    return Error(ErrorCode::kInvalid, "password contains a null character");
   unsigned char salt[16];
   randomBytes(salt);
   char setting[CRYPT_GENSALT_OUTPUT_SIZE];
-  if (!crypt_gensalt_rn("$2b$", static_cast<unsigned long>(cost), reinterpret_cast<char*>(salt), sizeof salt, setting,
-                        sizeof setting)) {
+  if (!crypt_gensalt_rn("$2b$", static_cast<unsigned long>(cost), reinterpret_cast<char*>(salt),
+                        sizeof salt, setting, sizeof setting)) {
     return Error(ErrorCode::kInvalid, "bcrypt cost is out of range");
   }
   CryptData c;

@@ -19,7 +19,8 @@ TEST(Password, verifies_what_it_hashed_and_nothing_else) {
 TEST(Password, verifies_hashes_made_by_others) {
   // The public test vector of OpenBSD's bcrypt for "U*U" and "U*U*", with its three spellings.
   for (const char* prefix : {"$2a$", "$2b$", "$2y$"}) {
-    std::string hash = std::string(prefix) + "05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+    std::string hash =
+        std::string(prefix) + "05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
     EXPECT_TRUE(verifyPassword("U*U", hash)) << prefix;
     EXPECT_FALSE(verifyPassword("U*U*", hash)) << prefix;
   }

@@ -14,8 +14,8 @@
 
 namespace godwit {
 
-// Threads for work that must not run on an event loop (password hashing, blocking libraries), fed by
-// a bounded queue. Any thread.
+// Threads for work that must not run on an event loop (password hashing, blocking libraries), fed
+// by a bounded queue. Any thread.
 class WorkerPool {
  public:
   // `name` is what the threads are called (15 characters show in ps and gdb).
@@ -27,8 +27,9 @@ class WorkerPool {
   // False when `bound` jobs wait already or the pool is stopping; the job is then not taken.
   [[nodiscard]] bool submit(Job job);
 
-  // No more submissions. What is queued runs until the deadline; the rest is dropped. Returns how many
-  // jobs were dropped. Joins every thread: a job that is running is waited for however long it takes.
+  // No more submissions. What is queued runs until the deadline; the rest is dropped. Returns how
+  // many jobs were dropped. Joins every thread: a job that is running is waited for however long it
+  // takes.
   std::size_t stop(Deadline deadline);
 
   [[nodiscard]] std::size_t queued() const;
