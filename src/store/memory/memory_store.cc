@@ -70,9 +70,13 @@ ObjectView MemoryStore::view(const std::string& id, const Row& row) {
   return {id, row.last_modified, row.deleted, row.data};
 }
 
-void MemoryStore::setTimestamp(List& list, Timestamp t) {
-  undo_.emplace_back([&list, old = list.timestamp] { list.timestamp = old; });
+void MemoryStore::setTimestamp(List& list, Timestamp t, Timestamp floor) {
+  undo_.emplace_back([&list, old = list.timestamp, old_floor = list.floor] {
+    list.timestamp = old;
+    list.floor = old_floor;
+  });
   list.timestamp = t;
+  list.floor = floor;
 }
 
 void MemoryStore::putRowRaw(List& list, const std::string& id, Row row) {
@@ -134,8 +138,9 @@ Result<Timestamp> MemoryStore::timestamp(const Ref& ref, bool may_create) {
   if (list && list->timestamp != 0) return list->timestamp;
   if (list && !list->by_time.empty()) return list->by_time.rbegin()->first;
   if (!may_create) return {ErrorCode::kNeedsWrite, "the list has no timestamp yet"};
-  setTimestamp(obtain(ref), clock_.nowMs());
-  return find(ref)->timestamp;
+  List& made = obtain(ref);
+  setTimestamp(made, std::max(clock_.nowMs(), made.floor + 1));
+  return made.timestamp;
 }
 
 Result<Object> MemoryStore::write(List& list, Object object) {
@@ -146,7 +151,7 @@ Result<Object> MemoryStore::write(List& list, Object object) {
   if (object.last_modified < 0 || object.last_modified > kMaxTimestamp) {
     return {ErrorCode::kInvalid, "last_modified is out of range"};
   }
-  Stamp stamp = nextStamp(newest, current, object.last_modified, clock_.nowMs(),
+  Stamp stamp = nextStamp(newest, list.floor, current, object.last_modified, clock_.nowMs(),
                           [&](Timestamp t) { return list.by_time.contains(t); });
   if (stamp.list != list.timestamp) setTimestamp(list, stamp.list);
   object.last_modified = stamp.object;
@@ -319,6 +324,10 @@ Result<void> MemoryStore::removeTimestamps(std::string_view parent_pattern) {
   for (List* list : matching("", parent_pattern)) {
     if (!list->rows.empty()) {
       setTimestamp(*list, 0);
+      continue;
+    }
+    if (Timestamp had = std::max(list->timestamp, list->floor); had >= clock_.nowMs()) {
+      setTimestamp(*list, 0, had);
       continue;
     }
     // The node keeps its address, which earlier undo steps may refer to.

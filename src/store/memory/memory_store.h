@@ -63,6 +63,7 @@ class MemoryStore final : public LocalStore {
     std::string resource;
     std::string parent;
     Timestamp timestamp = 0;  // 0: none yet
+    Timestamp floor = 0;      // of the list of that name before, while it may matter
     std::uint64_t live = 0;
     std::uint64_t bytes = 0;  // of live data
     std::unordered_map<std::string, Row> rows;
@@ -78,7 +79,7 @@ class MemoryStore final : public LocalStore {
   [[nodiscard]] static ObjectView view(const std::string& id, const Row& row);
 
   // Every change goes through these; they note how to undo it.
-  void setTimestamp(List& list, Timestamp t);
+  void setTimestamp(List& list, Timestamp t, Timestamp floor = 0);
   void putRow(List& list, const std::string& id, Row row);
   void eraseRow(List& list, const std::string& id);
   void setAce(const AceKey& key, Principals principals);
