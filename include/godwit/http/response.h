@@ -15,6 +15,8 @@ class Response {
 
   // Appends a header line. `name` and `value` must be free of CR, LF and NUL; a pair that is not is
   // dropped and counted (no response splitting through a careless handler).
+  // Connection (but for "close"), Content-Length (but for HEAD, where the length of the GET may be
+  // known without making its body) and Transfer-Encoding are the server's and ignored here.
   void header(std::string_view name, std::string_view value);
   void header(std::string_view name, std::int64_t value);
   // First header of that name set so far, ASCII case ignored, or "".
@@ -33,10 +35,17 @@ class Response {
     status = 200;
     body.clear();
     headers_.clear();
+    close_ = own_date_ = own_server_ = has_length_ = false;
   }
 
  private:
+  friend class ResponseWriter;
   std::string headers_;
+  std::uint64_t length_ = 0;  // for HEAD
+  bool has_length_ = false;
+  bool close_ = false;
+  bool own_date_ = false;
+  bool own_server_ = false;
 };
 
 std::string_view reasonPhrase(int status);  // "Not Found"; "" when unknown

@@ -45,10 +45,14 @@ struct DrainReport {
   std::chrono::milliseconds took{0};
 };
 
+// "drained 412 requests in 1.8 s, 0 aborted"
+std::string describe(const DrainReport& report);
+
 struct Stats {
   std::uint64_t connections_open = 0, connections_total = 0, connections_refused = 0;
   std::uint64_t requests_total = 0, responses_total = 0, bad_requests_total = 0, timeouts_total = 0;
   std::uint64_t bytes_in = 0, bytes_out = 0;
+  std::uint64_t requests_pending = 0;  // handed to a handler, not answered
 };
 
 // What the access-log hook sees once a response has been handed to the kernel. Views are valid
@@ -71,9 +75,18 @@ class Server {
     std::size_t threads = 0;  // 0: one per core
     Limits limits;
     std::chrono::milliseconds drain_deadline{30'000};
-    bool handle_signals = true;     // SIGTERM/SIGINT drain, a second one stops now
-    std::string server_header;      // "" for none
-    bool inherit_listeners = true;  // take LISTEN_FDS (sd_listen_fds(3)) instead of binding
+    bool handle_signals = true;  // SIGTERM/SIGINT drain, a second one stops now
+    std::string server_header;   // "" for none
+    // An idle connection's request that arrives within drain_grace after drain() is still served:
+    // it was sent before the client could know. Until drain_idle it is answered 503; then idle
+    // connections are closed.
+    std::chrono::milliseconds drain_grace{250};
+    std::chrono::milliseconds drain_idle{1'000};
+    bool any_authority = false;      // accept absolute-form targets that differ from Host
+    bool always_request_id = false;  // send X-Request-Id even to clients that sent none
+    bool reuse_port = false;         // SO_REUSEPORT on listeners we bind
+    unsigned unix_mode = 0;          // permissions of unix sockets; 0: as the umask says
+    bool inherit_listeners = true;   // take LISTEN_FDS (sd_listen_fds(3)) instead of binding
     Options() {}
   };
 
@@ -91,6 +104,10 @@ class Server {
   // Every request goes to `handler`. Before run().
   void onRequest(Handler handler);
   void onAccess(std::function<void(const AccessRecord&)> hook);
+  // Shapes every response that the server makes by itself: 4xx for broken requests, 408, 413, 417,
+  // 431, 500 for a dropped Reply, 501, 503, 505. Gets the default (text/plain); may change anything
+  // but the status. Loop thread; must not block.
+  void onProtocolError(std::function<void(int status, Response&)> hook);
   // Called on the main thread when every loop accepts (READY=1 has been sent).
   void onReady(Job job);
   // Called when drain begins, before connections are told; any loop thread.
@@ -98,8 +115,13 @@ class Server {
   // Called after the last connection has closed and before run() returns, with what remains of the
   // drain deadline: stop backends here. Thread that called run().
   void onStopped(std::function<void(Deadline)> job);
-  // SIGHUP, when handle_signals.
-  void onHangup(Job job);
+  // Every SIGHUP, when handle_signals. Without this call SIGHUP keeps its default action. Loop 0.
+  void onHangup(std::function<void()> job);
+
+  // For programs that own their loop: runs what is ready, waiting at most `wait` for something to
+  // happen. True until drained or stopped. The first call starts the other loops. The thread that
+  // polls is loop 0's; a program that uses poll() does not call run().
+  bool poll(std::chrono::milliseconds wait);
 
   // Serves until drained. The report of the drain; an error when a loop could not start.
   Result<DrainReport> run();

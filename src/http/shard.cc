@@ -1,0 +1,348 @@
+#include "http/shard.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "base/os_error.h"
+#include "base/random.h"
+
+namespace godwit::http {
+namespace {
+constexpr int kAcceptBudget = 32;  // per listener and turn: connections must not starve requests
+constexpr int kDrainBudget = 4096;
+constexpr std::size_t kKeepCapacity = 16 * 1024;  // of a pooled exchange's strings
+constexpr auto kRetryAccept = std::chrono::milliseconds(100);
+// A handshake under way when draining begins completes within a round trip or so.
+constexpr auto kHandshakeGrace = std::chrono::milliseconds(100);
+
+// Memory of a burst is given back: pooled strings keep only what a usual request needs.
+void recycle(std::string& s) {
+  if (s.capacity() > kKeepCapacity) {
+    s = std::string();
+  } else {
+    s.clear();
+  }
+}
+}  // namespace
+
+// A listening socket as one shard sees it.
+struct Shard::Door final : net::Poller::Watcher {
+  Shard& shard;
+  net::Listener& listener;
+  bool watched = false;
+  Door(Shard& s, net::Listener& l) : shard(s), listener(l) {}
+  void onReady(std::uint32_t) override { shard.acceptFrom(*this, kAcceptBudget); }
+  void watch(bool on) {
+    if (on == watched) return;
+    watched = on;
+    if (on) {
+      shard.loop_.poller().add(listener.fd(), EPOLLIN, *this);
+    } else {
+      shard.loop_.poller().remove(listener.fd(), *this);
+    }
+  }
+};
+
+Shard::Shard(Engine& engine, net::Loop& loop, std::vector<Shard*>& peers)
+    : engine_(engine),
+      loop_(loop),
+      peers_(peers),
+      writer_(engine.options.server_header),
+      read_buffer_(std::make_unique<char[]>(kReadSize)) {
+  std::string prefix = randomHex(4);
+  std::memcpy(id_prefix_, prefix.data(), 8);
+}
+
+Shard::~Shard() = default;
+
+// ---- accepting ----
+
+void Shard::start(std::vector<net::Listener>& listeners) {
+  loop_.onTurnEnd([this] { turnEnd(); });
+  for (net::Listener& l : listeners) {
+    doors_.push_back(std::make_unique<Door>(*this, l));
+    doors_.back()->watch(true);
+  }
+  doors_open_ = true;
+}
+
+// Every loop watches every listener, so that a busy loop delays no newcomer; who accepts hands the
+// socket to the loop with the fewest connections, so that they spread evenly whoever wakes first.
+void Shard::acceptFrom(Door& door, int budget) {
+  for (int i = 0; i < budget; ++i) {
+    const std::size_t max = engine_.options.limits.max_connections;
+    if (engine_.connections.load(std::memory_order_relaxed) >= max) return pauseAccepting(false);
+    sockaddr_storage address{};
+    socklen_t length = sizeof address;
+    int fd = ::accept4(door.listener.fd(), reinterpret_cast<sockaddr*>(&address), &length,
+                       SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        log::warn("accept", {{"error", errnoText(errno)}});
+        pauseAccepting(true);
+      }
+      return;
+    }
+    UniqueFd socket(fd);
+    engine_.connections.fetch_add(1, std::memory_order_relaxed);
+    std::string remote;
+    if (!door.listener.isUnix()) {
+      net::tuneAccepted(fd);
+      remote = net::addressText(address);
+    }
+    Shard* target = this;
+    for (Shard* s : peers_) {
+      if (s->counters_.assigned.load(std::memory_order_relaxed) <
+          target->counters_.assigned.load(std::memory_order_relaxed)) {
+        target = s;
+      }
+    }
+    target->counters_.assigned.fetch_add(1, std::memory_order_relaxed);
+    if (target == this || draining()) {
+      if (target != this) {
+        target->counters_.assigned.fetch_sub(1, std::memory_order_relaxed);
+        counters_.assigned.fetch_add(1, std::memory_order_relaxed);
+      }
+      adopt(std::move(socket), std::move(remote), door.listener.tls());
+    } else {
+      target->loop_.post([target, s = std::move(socket), r = std::move(remote),
+                          tls = door.listener.tls()]() mutable {
+        target->adopt(std::move(s), std::move(r), tls);
+      });
+    }
+  }
+}
+
+void Shard::adopt(UniqueFd fd, std::string remote, bool tls) {
+  (void)tls;
+  const std::uint64_t id = (static_cast<std::uint64_t>(loop_.index()) << 48) | next_connection_++;
+  counters_.accepted.add();
+  counters_.open.add();
+  auto connection =
+      std::make_unique<Connection>(*this, id, net::Stream(std::move(fd)), std::move(remote));
+  Connection& c = *connection;
+  connections_.emplace(id, std::move(connection));
+  empty_reported_ = false;
+  if (!c.start()) {
+    c.abort();
+  } else if (aborting_) {
+    c.abort();
+  } else if (draining()) {
+    c.drain();
+  }
+}
+
+void Shard::pauseAccepting(bool out_of_descriptors) {
+  for (auto& d : doors_) d->watch(false);
+  accept_paused_ = true;
+  if (out_of_descriptors) {
+    retry_ = loop_.timer(Deadline::after(kRetryAccept), [this] { resumeAccepting(); });
+    return;
+  }
+  engine_.accept_paused.store(true);
+  // A connection may have closed on another loop between the check and the flag.
+  if (engine_.connections.load() < engine_.options.limits.max_connections) engine_.on_room();
+}
+
+void Shard::resumeAccepting() {
+  if (!accept_paused_ || !doors_open_ || draining()) return;
+  accept_paused_ = false;
+  for (auto& d : doors_) d->watch(true);
+}
+
+// ---- draining ----
+
+void Shard::drain(Deadline deadline) {
+  if (draining()) {
+    drain_timer_ = loop_.timer(deadline, [this] { abort(); });
+    return;
+  }
+  drain_ms_ = loop_.refreshNow();
+  drain_timer_ = loop_.timer(deadline, [this] { abort(); });
+  // Whoever has connected is let in; then, when the handshakes under way are through, once more.
+  bool wait = false;
+  for (auto& d : doors_) {
+    wait |= d->listener.refuseNew();
+    d->watch(true);
+    acceptFrom(*d, kDrainBudget);
+  }
+  std::vector<Connection*> now;
+  now.reserve(connections_.size());
+  for (auto& [id, c] : connections_) now.push_back(c.get());
+  for (Connection* c : now) c->drain();
+  if (wait) {
+    doors_timer_ =
+        loop_.timer(Deadline::after(kHandshakeGrace).earlier(deadline), [this] { finishDoors(); });
+  } else {
+    finishDoors();
+  }
+}
+
+void Shard::finishDoors() {
+  for (auto& d : doors_) {
+    if (!aborting_) acceptFrom(*d, kDrainBudget);
+    d->watch(false);
+  }
+  doors_open_ = false;
+  checkEmpty();
+}
+
+void Shard::abort() {
+  aborting_ = true;
+  if (!draining()) drain_ms_ = loop_.nowMs();
+  doors_timer_.reset();
+  finishDoors();
+  std::vector<Connection*> now;
+  now.reserve(connections_.size());
+  for (auto& [id, c] : connections_) now.push_back(c.get());
+  for (Connection* c : now) c->abort();
+  turnEnd();
+}
+
+void Shard::checkEmpty() {
+  if (!draining() || doors_open_ || empty_reported_ || !connections_.empty()) return;
+  empty_reported_ = true;
+  engine_.on_shard_empty();
+}
+
+// ---- turns ----
+
+void Shard::touch(Connection& c) {
+  if (c.dirty) return;
+  c.dirty = true;
+  dirty_.push_back(&c);
+}
+
+void Shard::turnEnd() {
+  // Bounded: what an endTurn touches anew waits for the next turn.
+  for (int round = 0; round < 2 && !dirty_.empty(); ++round) {
+    dirty_now_.swap(dirty_);
+    for (std::size_t i = 0; i < dirty_now_.size(); ++i) {
+      Connection* c = dirty_now_[i];
+      c->dirty = false;
+      c->endTurn();
+    }
+    dirty_now_.clear();
+  }
+  if (!dirty_.empty()) loop_.post([] {});
+  if (!graveyard_.empty()) {
+    // Anything still on the list of the dead's names is forgotten with them.
+    for (auto& dead : graveyard_) {
+      if (dead->dirty) std::erase(dirty_, dead.get());
+    }
+    graveyard_.clear();
+  }
+  checkEmpty();
+}
+
+void Shard::closed(Connection& c) {
+  auto it = connections_.find(c.id());
+  if (it == connections_.end()) return;
+  graveyard_.push_back(std::move(it->second));
+  connections_.erase(it);
+  counters_.open.sub();
+  counters_.assigned.fetch_sub(1, std::memory_order_relaxed);
+  if (draining()) counters_.drain_closed.add();
+  engine_.connections.fetch_sub(1);
+  if (engine_.accept_paused.load(std::memory_order_relaxed) &&
+      engine_.accept_paused.exchange(false)) {
+    engine_.on_room();
+  }
+}
+
+// ---- exchanges ----
+
+Shard::Exchange* Shard::take() {
+  if (!free_) {
+    exchanges_.push_back(std::make_unique<Exchange>(*this));
+    free_ = exchanges_.back().get();
+  }
+  Exchange* e = free_;
+  free_ = e->next;
+  e->next = nullptr;
+  return e;
+}
+
+void Shard::release(Exchange* e) {
+  if (--e->refs > 0) return;
+  e->reset();
+  e->next = free_;
+  free_ = e;
+}
+
+std::string_view Shard::makeId(Exchange* e) {
+  std::string_view given = e->facts.request_id;
+  if (!given.empty() && given.size() <= 64 && std::all_of(given.begin(), given.end(), [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+               c == '.' || c == '_' || c == '-';
+      })) {
+    return given;
+  }
+  e->facts.request_id = {};
+  static constexpr char kHex[] = "0123456789abcdef";
+  std::memcpy(e->id, id_prefix_, 8);
+  std::uint64_t n = ++next_request_;
+  for (int i = 19; i >= 8; --i, n >>= 4) e->id[i] = kHex[n & 15];
+  return {e->id, 20};
+}
+
+void Shard::answered(Exchange* e) {
+  counters_.pending.sub();
+  e->answered = true;
+  if (e->connection) e->connection->onAnswered();
+  release(e);
+}
+
+void Shard::dropped(Exchange* e) {
+  if (e->connection) {
+    log::error("a request was dropped unanswered", {{"request", e->request.id}});
+    e->response.clear();
+    engine_.protocolError(500, "the request was dropped", e->response);
+  }
+  answered(e);
+}
+
+namespace detail {
+
+void Exchange::reset() {
+  recycle(head);
+  recycle(body);
+  recycle(response.body);
+  headers.clear();
+  request = Request();
+  facts = HeadFacts();
+  response.clear();
+  cancelled.store(false, std::memory_order_relaxed);
+  connection = nullptr;
+  decoder = ChunkedDecoder();
+  sent_at = 0;
+  body_bytes = 0;
+  refs = 0;
+  dispatched = answered = close = false;
+}
+
+void answer(Exchange* e) {
+  net::Loop& loop = e->shard.loop();
+  if (loop.onThread()) {
+    e->shard.answered(e);
+  } else {
+    loop.post([e] { e->shard.answered(e); });
+  }
+}
+
+void drop(Exchange* e) {
+  net::Loop& loop = e->shard.loop();
+  if (loop.onThread()) {
+    e->shard.dropped(e);
+  } else {
+    loop.post([e] { e->shard.dropped(e); });
+  }
+}
+
+}  // namespace detail
+}  // namespace godwit::http

@@ -1,0 +1,83 @@
+#include "net/stream.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace godwit::net {
+namespace {
+template <class F>
+ssize_t again(F call) {
+  for (;;) {
+    ssize_t n = call();
+    if (n >= 0) return n;
+    if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
+  }
+}
+}  // namespace
+
+ssize_t Stream::read(void* data, std::size_t size) {
+  if (layer_) return layer_->read(data, size);
+  return again([&] { return ::recv(fd_.get(), data, size, 0); });
+}
+
+ssize_t Stream::write(const void* data, std::size_t size) {
+  if (layer_) return layer_->write(data, size);
+  return again([&] { return ::send(fd_.get(), data, size, MSG_NOSIGNAL); });
+}
+
+ssize_t Stream::writev(const iovec* parts, int count) {
+  if (count == 1) return write(parts[0].iov_base, parts[0].iov_len);
+  if (!layer_) {
+    msghdr m{};
+    m.msg_iov = const_cast<iovec*>(parts);
+    m.msg_iovlen = static_cast<std::size_t>(count);
+    return again([&] { return ::sendmsg(fd_.get(), &m, MSG_NOSIGNAL); });
+  }
+  ssize_t total = 0;
+  for (int i = 0; i < count; ++i) {
+    const auto* p = static_cast<const char*>(parts[i].iov_base);
+    std::size_t left = parts[i].iov_len;
+    while (left > 0) {
+      ssize_t n = layer_->write(p, left);
+      if (n < 0) return total > 0 ? total : n;
+      total += n;
+      p += n;
+      left -= static_cast<std::size_t>(n);
+    }
+  }
+  return total;
+}
+
+ssize_t Stream::sendFile(int file, off_t offset, std::size_t size) {
+  if (!layer_) {
+    return again([&] { return ::sendfile(fd_.get(), file, &offset, size); });
+  }
+  // One TLS record at a time: encryption needs the bytes in user space.
+  char block[16384];
+  ssize_t n = again([&] { return ::pread(file, block, std::min(size, sizeof block), offset); });
+  if (n <= 0) return n;
+  return layer_->write(block, static_cast<std::size_t>(n));
+}
+
+void Stream::shutdownWrite() {
+  if (layer_) layer_->shutdown();
+  ::shutdown(fd_.get(), SHUT_WR);
+}
+
+void Stream::abortive() {
+  linger l{1, 0};
+  ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &l, sizeof l);
+}
+
+void tuneAccepted(int fd) {
+  int one = 1;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);  // fails on unix sockets: fine
+}
+
+}  // namespace godwit::net
