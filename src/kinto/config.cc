@@ -17,9 +17,7 @@ bool Config::flag(std::string_view key, bool fallback) const {
          value == "1";
 }
 
-std::vector<std::string> Config::list(std::string_view key) const {
-  return splitWords(text(key));
-}
+std::vector<std::string> Config::list(std::string_view key) const { return splitWords(text(key)); }
 
 const std::vector<std::string>& Config::granted(std::string_view key) const {
   static const std::vector<std::string> kNone;

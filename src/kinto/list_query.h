@@ -15,12 +15,12 @@ namespace godwit::kinto {
 
 // What the query string of a list asks for.
 struct ListQuery {
-  store::Query query;             // filters, sort, page rules, include_deleted; limit not set
-  std::uint64_t limit = 0;        // page size, within the settings' bounds
+  store::Query query;               // filters, sort, page rules, include_deleted; limit not set
+  std::uint64_t limit = 0;          // page size, within the settings' bounds
   std::vector<std::string> fields;  // _fields with id and last_modified added; empty: all
-  std::string token_nonce;        // of _token, "" without one
+  std::string token_nonce;          // of _token, "" without one
   std::int64_t token_offset = 0;
-  bool deprecated_to = false;  // _to was used
+  bool deprecated_to = false;      // _to was used
   bool only_last_modified = true;  // no filter or sort beyond last_modified: an index serves it
 
   ListQuery() = default;

@@ -52,7 +52,8 @@ std::optional<QueryPairs> parseQuery(std::string_view query) {
 json::Value nativeValue(std::string_view text) {
   if (!text.empty()) {
     char c = text.front();
-    bool word = (c >= 'a' && c <= 'z' && c != 't' && c != 'f' && c != 'n') || (c >= 'A' && c <= 'Z');
+    bool word =
+        (c >= 'a' && c <= 'z' && c != 't' && c != 'f' && c != 'n') || (c >= 'A' && c <= 'Z');
     if (!word) {
       auto parsed = json::parse(text, json::Limits(kMaxFilterDepth));
       if (parsed) return std::move(*parsed);

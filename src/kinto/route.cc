@@ -36,11 +36,10 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 }
 
 http::Method methodOf(std::string_view name) {
-  constexpr std::array<std::string_view, 9> kNames = {"GET",    "HEAD",    "POST",  "PUT",    "PATCH",
-                                                      "DELETE", "OPTIONS", "TRACE", "CONNECT"};
+  constexpr std::array<std::string_view, 9> kNames = {
+      "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"};
   auto it = std::find(kNames.begin(), kNames.end(), name);
-  return it == kNames.end() ? http::Method::kOther
-                            : static_cast<http::Method>(it - kNames.begin());
+  return it == kNames.end() ? http::Method::kOther : static_cast<http::Method>(it - kNames.begin());
 }
 
 bool isParam(const std::string& segment) { return segment.size() > 2 && segment.front() == '{'; }
@@ -58,7 +57,8 @@ void Route::prepare(const Config& config) {
     segments.emplace_back(part);
   }
   if (kind != RouteKind::kService) {
-    std::string prefix = (kind == RouteKind::kPlural ? "plural_" : "object_") + resource->name + "_";
+    std::string prefix =
+        (kind == RouteKind::kPlural ? "plural_" : "object_") + resource->name + "_";
     auto is_off = [&](const std::string& method) {
       bool reads = method == "GET" || method == "HEAD";
       if (config.readonly && !reads) return true;

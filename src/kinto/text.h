@@ -39,8 +39,8 @@ std::string formEncode(std::string_view text);
 std::string pythonText(const json::Value& value);
 std::string pythonRepr(const json::Value& value);
 
-// Calls `f(key_text, value_text)` for each member of a canonical JSON object (no white space, valid,
-// no equal keys). `key_text` is raw, with quotes.
+// Calls `f(key_text, value_text)` for each member of a canonical JSON object (no white space,
+// valid, no equal keys). `key_text` is raw, with quotes.
 template <class F>
 void forEachMember(std::string_view object, F f);
 

@@ -157,6 +157,8 @@ bool Operand::equals(std::string_view raw) const {
 
 int Operand::compare(std::string_view raw) const {
   json::Kind kind = rawKind(raw);
+  // An empty array comes before everything else, which json::compare knows.
+  if (raw == "[]" || text_ == "[]") return json::compare(parsed(raw), value_);
   // Kind is declared in jsonb's order.
   if (kind != value_.kind()) return kind < value_.kind() ? -1 : 1;
   switch (kind) {
