@@ -502,7 +502,8 @@ void Connection::onDeadline() {
         now >= afterMs(idle_ms_, stream_.handshaking() ? l.header_timeout : l.idle_timeout) ||
         (shard_.draining() && now >= afterMs(shard_.drainMs(), shard_.engine().options.drain_idle));
     if (idle() && over) {
-      closing_ = last_ = true;
+      if (!shard_.draining()) return close();
+      closing_ = last_ = true;  // end our side first: a request may be under way
     }
   }
   endTurn();

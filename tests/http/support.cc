@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -66,6 +67,8 @@ Client::Client(const std::string& url, int receive_buffer) {
     rc = ::connect(fd_.get(), reinterpret_cast<sockaddr*>(&a), sizeof a);
   }
   if (rc != 0) fd_.reset();
+  int one = 1;
+  ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
 void Client::send(std::string_view bytes) {
