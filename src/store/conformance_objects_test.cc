@@ -316,6 +316,25 @@ TEST_P(StoreConformance, RemoveAllWithoutTombstonesLeavesNoTrace) {
   EXPECT_EQ(c.ids(records_, all), "a");  // tombstones are purged, not removed
 }
 
+TEST_P(StoreConformance, ListsOfManyParentsAreOneByPattern) {
+  Client c = client();
+  for (const char* name : {"alice", "bob", "carol"}) {
+    ASSERT_TRUE(c.create({"account", name}, name).ok());
+  }
+  ASSERT_TRUE(c.create({"other", "dave"}, "dave").ok());
+  Ref all{"account", "*"};
+  Query query;
+  query.sort.push_back({"id", false});
+  auto found = c.read([&](Session& s) { return s.list(all, query); });
+  ASSERT_TRUE(found.ok()) << found.error().detail;
+  ASSERT_EQ(found->size(), 3U);
+  EXPECT_EQ(found->front().id, "alice");
+  EXPECT_EQ(found->back().id, "carol");
+  EXPECT_EQ(*c.read([&](Session& s) { return s.count(all, query); }), 3U);
+  query.filters.push_back({"id", Op::kEq, json::Value("bob")});
+  EXPECT_EQ(*c.read([&](Session& s) { return s.count(all, query); }), 1U);
+}
+
 TEST_P(StoreConformance, CascadesFollowPatterns) {
   Client c = client();
   Ref buckets{"bucket", ""};

@@ -41,8 +41,9 @@ class Session {
   virtual Task<Result<Object>> update(const Ref& ref, Object object) = 0;
   // Leaves a tombstone and returns it. kNotFound when missing or deleted already.
   virtual Task<Result<Object>> remove(const Ref& ref, std::string_view id, Timestamp requested) = 0;
+  // The parent may be a pattern, as in removeAll: the objects of all lists of that resource.
   virtual Task<Result<std::vector<Object>>> list(const Ref& ref, const Query& query) = 0;
-  // Live objects that match the filters; sort, limit and page rules are ignored.
+  // Live objects that match the filters; sort, limit and page rules are ignored. Patterns as list.
   virtual Task<Result<std::uint64_t>> count(const Ref& ref, const Query& query) = 0;
   // Deletes live objects that match (query.limit and sort apply). `parent` may end in or contain
   // '*', and resource may be "" for all. with_tombstones: leave tombstones, each with a timestamp

@@ -66,6 +66,12 @@ std::vector<MemoryStore::List*> MemoryStore::matching(std::string_view resource,
   return out;
 }
 
+std::vector<MemoryStore::List*> MemoryStore::named(const Ref& ref) {
+  if (isGlob(ref.parent)) return matching(ref.resource, ref.parent);
+  List* list = find(ref);
+  return list ? std::vector<List*>{list} : std::vector<List*>();
+}
+
 ObjectView MemoryStore::view(const std::string& id, const Row& row) {
   return {id, row.last_modified, row.deleted, row.data};
 }
@@ -232,9 +238,7 @@ Result<std::vector<Object>> MemoryStore::list(const Ref& ref, const Query& query
   auto plan = Plan::make(query);
   if (!plan.ok()) return plan.error();
   std::vector<Object> out;
-  if (List* list = find(ref)) {
-    for (auto& item : select({list}, *plan)) out.push_back(std::move(item.object));
-  }
+  for (auto& item : select(named(ref), *plan)) out.push_back(std::move(item.object));
   return out;
 }
 
@@ -243,12 +247,17 @@ Result<std::uint64_t> MemoryStore::count(const Ref& ref, const Query& query) {
   only.filters = query.filters;
   auto plan = Plan::make(only);
   if (!plan.ok()) return plan.error();
-  List* list = find(ref);
-  if (!list) return std::uint64_t{0};
-  if (plan->unfiltered()) return list->live;
-  return static_cast<std::uint64_t>(
-      std::count_if(list->rows.begin(), list->rows.end(),
-                    [&](const auto& row) { return plan->matches(view(row.first, row.second)); }));
+  std::uint64_t n = 0;
+  for (const List* list : named(ref)) {
+    if (plan->unfiltered()) {
+      n += list->live;
+      continue;
+    }
+    n += static_cast<std::uint64_t>(
+        std::count_if(list->rows.begin(), list->rows.end(),
+                      [&](const auto& row) { return plan->matches(view(row.first, row.second)); }));
+  }
+  return n;
 }
 
 Result<std::vector<DeletedObject>> MemoryStore::removeAll(const Ref& ref, const Query& query,

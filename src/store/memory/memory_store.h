@@ -76,6 +76,8 @@ class MemoryStore final : public LocalStore {
   List* find(const Ref& ref);
   List& obtain(const Ref& ref);
   std::vector<List*> matching(std::string_view resource, std::string_view parent_pattern);
+  // The list of that name, or those that match when the parent is a pattern.
+  std::vector<List*> named(const Ref& ref);
   [[nodiscard]] static ObjectView view(const std::string& id, const Row& row);
 
   // Every change goes through these; they note how to undo it.

@@ -115,6 +115,15 @@ Result<std::vector<SqliteStore::List>> SqliteStore::matching(std::string_view re
   }
 }
 
+Result<std::vector<SqliteStore::List>> SqliteStore::named(const Ref& ref) {
+  if (isGlob(ref.parent)) return matching(ref.resource, ref.parent);
+  auto list = find(ref);
+  if (!list.ok()) return list.error();
+  std::vector<List> out;
+  if (list->id != 0) out.push_back(std::move(*list));
+  return out;
+}
+
 Result<void> SqliteStore::save(const List& list) {
   Cursor c(connection_, Sql::kListUpdate);
   c.integer(1, list.id).integer(2, list.timestamp != 0 ? list.timestamp : -list.floor);
@@ -289,18 +298,14 @@ Result<void> SqliteStore::scan(const List& list, const Plan& plan, const Visit& 
 Result<std::vector<Object>> SqliteStore::list(const Ref& ref, const Query& query) {
   auto plan = Plan::make(query);
   if (!plan.ok()) return plan.error();
-  auto list = find(ref);
-  if (!list.ok()) return list.error();
   std::vector<Object> out;
-  if (list->id == 0 || query.limit == 0U) return out;
-  Selection selection(*plan);
-  GODWIT_TRY(scan(*list, *plan, [&](const ObjectView& v, std::int64_t) {
-    selection.offer(v, 0);
-    return plan->ids() || !selection.full();
-  }));
-  auto items = selection.take();
-  out.reserve(items.size());
-  for (auto& item : items) out.push_back(std::move(item.object));
+  if (query.limit == 0U) return out;
+  auto lists = named(ref);
+  if (!lists.ok()) return lists.error();
+  auto items = select(*lists, *plan);
+  if (!items.ok()) return items.error();
+  out.reserve(items->size());
+  for (auto& item : *items) out.push_back(std::move(item.object));
   return out;
 }
 
@@ -309,15 +314,19 @@ Result<std::uint64_t> SqliteStore::count(const Ref& ref, const Query& query) {
   only.filters = query.filters;
   auto plan = Plan::make(only);
   if (!plan.ok()) return plan.error();
-  auto list = find(ref);
-  if (!list.ok()) return list.error();
-  if (list->id == 0) return std::uint64_t{0};
-  if (plan->unfiltered()) return static_cast<std::uint64_t>(list->live);
+  auto lists = named(ref);
+  if (!lists.ok()) return lists.error();
   std::uint64_t n = 0;
-  GODWIT_TRY(scan(*list, *plan, [&](const ObjectView&, std::int64_t) {
-    ++n;
-    return true;
-  }));
+  for (const List& list : *lists) {
+    if (plan->unfiltered()) {
+      n += static_cast<std::uint64_t>(list.live);
+      continue;
+    }
+    GODWIT_TRY(scan(list, *plan, [&](const ObjectView&, std::int64_t) {
+      ++n;
+      return true;
+    }));
+  }
   return n;
 }
 

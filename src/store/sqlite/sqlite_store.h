@@ -90,6 +90,8 @@ class SqliteStore final : public LocalStore {
   Result<List> find(const Ref& ref);
   Result<List> obtain(const Ref& ref);
   Result<std::vector<List>> matching(std::string_view resource, std::string_view parent_pattern);
+  // The list of that name, or those that match when the parent is a pattern.
+  Result<std::vector<List>> named(const Ref& ref);
   Result<void> save(const List& list);
   Result<Timestamp> newest(const List& list);  // also when the timestamps were removed
   Result<Object> write(List& list, Object object, bool only_new);
