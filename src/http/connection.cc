@@ -1,6 +1,7 @@
 #include "http/connection.h"
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 
 #include "base/log.h"
@@ -22,7 +23,10 @@ Connection::Connection(Shard& shard, std::uint64_t id, net::Stream stream, std::
   idle_ms_ = shard_.nowMs();
 }
 
-Connection::~Connection() { shard_.loop().clearDeadline(*this); }
+Connection::~Connection() {
+  // Only when the shard goes down with the connection open.
+  if (!closed_) close();
+}
 
 bool Connection::start() {
   interest_ = EPOLLIN;
@@ -68,6 +72,10 @@ void Connection::readable() {
 void Connection::endOfStream() {
   eof_ = true;
   if (linger_ms_) return close();
+  if (protocol_) return protocol_->onEof();
+  // Nobody waits for the rest of an endless body.
+  if (queue_ && queue_->stream) return close();
+  if (reading_ && reading_->dispatched) return close();  // its reader is told
   if (reading_ || (!in_.empty() && !stalled_)) refuse(reading_, {400, "the request ended early"});
   if (idle()) close();
 }
@@ -78,6 +86,7 @@ void Connection::ingest(std::string_view data) {
     if (linger_bytes_ > kLingerBytes) close();
     return;
   }
+  if (protocol_) return protocol_->onData(data);
   if (last_ && !reading_) return;
   if (in_.empty()) {
     std::size_t used = parse(data);
@@ -97,7 +106,13 @@ std::size_t Connection::parse(std::string_view data) {
   while (!closed_) {
     std::string_view rest = data.substr(used);
     if (reading_) {
-      used += feedBody(rest);
+      if (reading_->paused) {
+        stalled_ = true;
+        break;
+      }
+      const std::size_t n = feedBody(rest);
+      used += n;
+      if (reading_ && n < rest.size()) continue;  // paused on the way
       if (reading_) break;
       continue;
     }
@@ -140,9 +155,15 @@ void Connection::begin(std::string_view head) {
   e->request.remote = remote_;
   e->request.tls = stream_.tls();
   e->request.id = shard_.makeId(e);
+  e->request.connection = id_;
+  e->max_body = engine.options.limits.max_body_bytes;
+  if (!refusal.status && engine.on_head) {
+    const BodyPolicy policy = engine.on_head(e->request);
+    e->streamed = policy.stream;
+    if (policy.max_bytes) e->max_body = policy.max_bytes;
+  }
   if (engine.on_access) e->started = std::chrono::steady_clock::now();
-  if (!refusal.status && e->facts.framing == Framing::kLength &&
-      e->facts.length > engine.options.limits.max_body_bytes) {
+  if (!refusal.status && e->facts.framing == Framing::kLength && e->facts.length > e->max_body) {
     refusal = {413, "request body too large"};
   }
   if (refusal.status) return refuse(e, refusal);
@@ -154,12 +175,31 @@ void Connection::begin(std::string_view head) {
   }
   if (e->facts.framing == Framing::kNone) {
     bodyComplete();
-    return dispatch(e);
+    dispatch(e);
+    if (e->streamed) deliverBody(e, true);
+    return;
   }
   reading_ = e;
   body_ms_ = shard_.nowMs();
   body_bytes_ = 0;
+  length_read_ = 0;
   continue_due_ = e->facts.expect_continue;
+  if (e->streamed) dispatch(e);
+}
+
+// Hands what a streamed body has gathered to its reader. The reader may answer, and then may be
+// gone; the exchange itself stays while it is queued.
+void Connection::deliverBody(Exchange* e, bool done) {
+  if (!e->reader) {
+    e->body.clear();
+    return;
+  }
+  BodyReader reader = std::move(e->reader);
+  e->reader = nullptr;
+  if (!e->body.empty()) reader(BodyEvent::kData, e->body);
+  e->body.clear();
+  if (done) return reader(BodyEvent::kEnd, {});
+  if ((!e->answered || e->stream) && !e->reader) e->reader = std::move(reader);
 }
 
 std::size_t Connection::feedBody(std::string_view data) {
@@ -170,20 +210,32 @@ std::size_t Connection::feedBody(std::string_view data) {
   bool done = false;
   if (e->facts.framing == Framing::kLength) {
     used = static_cast<std::size_t>(
-        std::min<std::uint64_t>(data.size(), e->facts.length - e->body.size()));
+        std::min<std::uint64_t>(data.size(), e->facts.length - length_read_));
     e->body.append(data.substr(0, used));
-    done = e->body.size() == e->facts.length;
+    length_read_ += used;
+    done = length_read_ == e->facts.length;
   } else {
-    used = e->decoder.feed(data, e->body, shard_.engine().options.limits.max_body_bytes);
+    used = e->decoder.feed(data, e->body, e->max_body);
     if (e->decoder.refusal().status) {
-      refuse(e, e->decoder.refusal());
+      if (e->dispatched) {
+        // Its handler has the request already and may even have begun to answer.
+        close();
+      } else {
+        refuse(e, e->decoder.refusal());
+      }
       return used;
     }
     done = e->decoder.done();
   }
   body_bytes_ += used;
-  if (done) {
-    bodyComplete();
+  if (done) bodyComplete();
+  if (e->streamed) {
+    deliverBody(e, done);
+    if (!done && e->answered && !e->stream) {
+      bodyComplete();  // the rest will not be looked at
+      last_ = e->close = true;
+    }
+  } else if (done) {
     dispatch(e);
   }
   return used;
@@ -198,7 +250,7 @@ void Connection::bodyComplete() {
 void Connection::dispatch(Exchange* e) {
   const Engine& engine = shard_.engine();
   if (e->close) last_ = true;
-  e->request.body = e->body;
+  if (!e->streamed) e->request.body = e->body;
   e->dispatched = true;
   e->deadline_ms = afterMs(shard_.nowMs(), engine.options.limits.handler_timeout);
   ++e->refs;
@@ -267,7 +319,9 @@ bool Connection::full() const {
 
 bool Connection::wantsInput() const {
   if (eof_ || closing_) return false;
-  return reading_ || (!last_ && !stalled_ && !full());
+  if (protocol_) return protocol_->wantsInput();
+  if (reading_) return !reading_->paused;
+  return !last_ && !stalled_ && !full();
 }
 
 // ---- output ----
@@ -291,12 +345,17 @@ void Connection::endTurn() {
     in_ = std::string();
     writeReady(out);
   }
+  if (close_after_stream_ && !queue_) closing_ = true;
   flush(out);
   in_turn_ = false;
   if (closed_) return;
   if (closing_ && out_.empty() && !linger_ms_) linger();
   if (closed_) return;
   if (eof_ && idle()) return close();
+  // What these write waits for the next turn.
+  if (queue_ && queue_->stream) queue_->stream->settle(out_.memory());
+  if (protocol_ && out_.empty()) protocol_->onFlushed();
+  if (closed_) return;
   if (stream_.pending() && wantsInput()) {
     // Bytes that TLS holds back wake nobody.
     readable();
@@ -309,10 +368,116 @@ void Connection::endTurn() {
 
 void Connection::writeReady(std::string& out) {
   while (queue_ && queue_->answered && !closing_) {
-    writeResponse(queue_, out);
+    Exchange* e = queue_;
+    if (e->stream) {
+      if (!writeStream(e, out)) break;
+    } else {
+      writeResponse(e, out);
+    }
+    std::shared_ptr<Protocol> protocol = std::move(e->protocol);
     pop();
+    if (protocol) return takeOver(std::move(protocol), out);
   }
-  if (continue_due_ && reading_ && queue_ == reading_) sendContinue(out);
+  if (continue_due_ && reading_ && queue_ == reading_ && !reading_->answered) sendContinue(out);
+}
+
+void Connection::takeOver(std::shared_ptr<Protocol> protocol, std::string& out) {
+  last_ = true;
+  stalled_ = false;
+  protocol_ = std::move(protocol);
+  // What it writes comes after the response that made it.
+  out_.append(std::string_view(out));
+  out.clear();
+  std::string early = std::move(in_);
+  in_.clear();
+  protocol_->onOpen(*this);
+  if (!closed_ && !early.empty()) protocol_->onData(early);
+  if (!closed_ && shard_.draining()) protocol_->onDrain();
+}
+
+void Connection::write(std::string_view bytes) {
+  if (closed_) return;
+  written_ += bytes.size();
+  out_.append(bytes);
+  if (!in_turn_) shard_.touch(*this);
+}
+
+void Connection::write(Output::Shared bytes) {
+  if (closed_) return;
+  written_ += bytes->size();
+  out_.append(std::move(bytes));
+  if (!in_turn_) shard_.touch(*this);
+}
+
+void Connection::closeWhenFlushed() {
+  closing_ = last_ = true;
+  if (!in_turn_) shard_.touch(*this);
+}
+
+void Connection::resumed() {
+  body_ms_ = shard_.nowMs();
+  body_bytes_ = 0;
+  if (!in_.empty()) stalled_ = true;
+  if (!in_turn_) shard_.touch(*this);
+}
+
+// Writes what a streamed response has; true when that was the last of it.
+bool Connection::writeStream(Exchange* e, std::string& out) {
+  // A local copy: finishing lets go of the exchange's.
+  const std::shared_ptr<detail::BodyState> body = e->stream;
+  const bool head_only = e->request.method == Method::kHead;
+  const bool chunked = !e->length && e->request.minor_version > 0;
+  const std::size_t before = out.size();
+  if (!body->head_written) {
+    body->head_written = true;
+    if (!chunked && !e->length) e->close = true;
+    writeHead(e, out, chunked, /*until_close=*/!chunked && !e->length);
+  }
+  if (head_only || ResponseWriter::bodiless(e->response.status)) {
+    body->ended = true;
+    body->closed.store(true, std::memory_order_release);
+    body->pending.clear();
+  } else if (!body->pending.empty()) {
+    if (e->length && e->body_bytes + body->pending.size() > *e->length) {
+      body->pending.resize(static_cast<std::size_t>(*e->length - e->body_bytes));
+      body->aborted = true;  // more than was promised: the framing is lost
+    }
+    e->body_bytes += body->pending.size();
+    if (chunked) {
+      char size[20];
+      auto r = std::to_chars(size, size + sizeof size, body->pending.size(), 16);
+      out.append(size, static_cast<std::size_t>(r.ptr - size)).append("\r\n");
+      out.append(body->pending).append("\r\n");
+    } else {
+      out.append(body->pending);
+    }
+    body->pending.clear();
+  }
+  if (body->ended && chunked && !head_only && !ResponseWriter::bodiless(e->response.status))
+    out.append("0\r\n\r\n");
+  written_ += out.size() - before;
+  e->sent_at = written_;
+  if (body->ended && e->length && !head_only && e->body_bytes < *e->length) body->aborted = true;
+  if (body->aborted) {
+    closing_ = last_ = true;
+    abortive_ = true;
+  } else if (!body->ended) {
+    return false;
+  }
+  if (reading_ == e) {
+    bodyComplete();
+    closing_ = last_ = true;
+  }
+  e->reader = nullptr;
+  finished(e);
+  e->stream.reset();
+  body->detach();
+  return true;
+}
+
+void Connection::finished(Exchange* e) {
+  shard_.counters().responses.add();
+  if (shard_.draining() && e->dispatched) shard_.counters().finished.add();
 }
 
 void Connection::sendContinue(std::string& out) {
@@ -321,14 +486,23 @@ void Connection::sendContinue(std::string& out) {
   written_ += kContinue.size();
 }
 
-void Connection::writeResponse(Exchange* e, std::string& out) {
-  Response& r = e->response;
+void Connection::writeHead(Exchange* e, std::string& out, bool chunked, bool until_close) {
+  const Response& r = e->response;
   const Engine& engine = shard_.engine();
+  if (reading_ == e && !e->stream) {
+    // Answered before its body was over: the rest will not be looked at.
+    bodyComplete();
+    e->close = true;
+  }
   if (e->close || ResponseWriter::wantsClose(r) || (shard_.draining() && in_.empty())) {
     // Requests behind this one were read and get their answers: only the last one closes.
-    if (e->next == nullptr) {
-      closing_ = last_ = true;
-      if (reading_ == e) bodyComplete();
+    if (e->next == nullptr || until_close) {
+      if (e->stream) {
+        last_ = true;
+        close_after_stream_ = true;
+      } else {
+        closing_ = last_ = true;
+      }
     } else if (!shard_.draining()) {
       last_ = true;
       queue_end_->close = true;
@@ -337,31 +511,46 @@ void Connection::writeResponse(Exchange* e, std::string& out) {
   ResponseWriter::Framing f;
   f.head = e->request.method == Method::kHead;
   f.old = e->request.minor_version == 0;
-  f.close = closing_;
+  f.close = closing_ || close_after_stream_;
+  f.chunked = chunked;
+  f.until_close = until_close;
+  f.upgrade = e->protocol != nullptr;
+  if (e->length) {
+    f.has_length = true;
+    f.length = *e->length;
+  }
   if (engine.options.always_request_id || !e->facts.request_id.empty())
     f.request_id = e->request.id;
-  const std::size_t before = out.size();
   shard_.writer().head(out, r, f, shard_.nowMs());
+}
+
+void Connection::writeResponse(Exchange* e, std::string& out) {
+  Response& r = e->response;
+  const std::size_t before = out.size();
+  writeHead(e, out, false, false);
   e->body_bytes = 0;
-  if (!f.head && !ResponseWriter::bodiless(r.status)) {
+  const bool body = e->request.method != Method::kHead && !ResponseWriter::bodiless(r.status);
+  const std::size_t head_bytes = out.size() - before;
+  written_ += head_bytes;
+  if (body && e->file) {
+    e->body_bytes = static_cast<std::size_t>(*e->length);
+    out_.append(std::string_view(out));
+    out.clear();
+    out_.appendFile(std::move(e->file), e->file_offset, *e->length);
+  } else if (body) {
     e->body_bytes = r.body.size();
     if (r.body.size() >= kOwnPiece) {
-      written_ += out.size() - before + r.body.size();
       out_.append(std::string_view(out));
       out.clear();
       out_.append(std::move(r.body));
       r.body = std::string();
-      e->sent_at = written_;
-      shard_.counters().responses.add();
-      if (shard_.draining() && e->dispatched) shard_.counters().finished.add();
-      return;
+    } else {
+      out.append(r.body);
     }
-    out.append(r.body);
   }
-  written_ += out.size() - before;
+  written_ += e->body_bytes;
   e->sent_at = written_;
-  shard_.counters().responses.add();
-  if (shard_.draining() && e->dispatched) shard_.counters().finished.add();
+  finished(e);
 }
 
 void Connection::flush(std::string& out) {
@@ -442,9 +631,10 @@ void Connection::updateDeadline() {
     due = linger_ms_ + (shard_.draining() ? kDrainLingerMs : kLingerMs);
   } else {
     if (!out_.empty()) due = writeDue();
+    if (protocol_) due = std::min(due, protocol_->due());
     if (queue_ && queue_->dispatched && !queue_->answered) due = std::min(due, queue_->deadline_ms);
     if (reading_) {
-      due = std::min(due, bodyDue());
+      if (!reading_->paused) due = std::min(due, bodyDue());
     } else if (request_ms_ && !stalled_) {
       due = std::min(due, afterMs(request_ms_, l.header_timeout));
     } else if (idle()) {
@@ -468,6 +658,12 @@ void Connection::onDeadline() {
     stream_.abortive();  // unsent bytes must not keep the socket alive in the kernel
     return close();
   }
+  if (protocol_) {
+    in_turn_ = true;
+    if (now >= protocol_->due()) protocol_->onDue(now);
+    in_turn_ = false;
+    return endTurn();
+  }
   if (queue_ && queue_->dispatched && !queue_->answered && now >= queue_->deadline_ms) {
     // The handler keeps its exchange; a stand-in takes its place and its answer.
     Exchange* late = queue_;
@@ -490,9 +686,18 @@ void Connection::onDeadline() {
     late->cancelled.store(true, std::memory_order_release);
     shard_.counters().timeouts.add();
     answerLocally(stand_in, 503, "the handler's deadline passed");
+    if (reading_ == late) {
+      bodyComplete();
+      last_ = stand_in->close = true;
+    }
+    abandonBody(late);
     shard_.release(late);
-  } else if (reading_ ? now >= bodyDue()
+  } else if (reading_ ? !reading_->paused && now >= bodyDue()
                       : request_ms_ && !stalled_ && now >= afterMs(request_ms_, l.header_timeout)) {
+    if (reading_ && reading_->dispatched) {
+      shard_.counters().timeouts.add();
+      return close();  // a streamed body: its reader is told
+    }
     refuse(reading_, {408, "the request was not completed in time"});
     in_ = std::string();
   } else if (idle()) {
@@ -516,16 +721,20 @@ void Connection::drain() {
   drained_ = true;
   in_turn_ = true;
   if (wantsInput()) readable();
+  for (Exchange* e = queue_; e && !closed_; e = e->next) {
+    if (e->stream && e->stream->on_drain) e->stream->on_drain();
+  }
+  if (protocol_ && !closed_) protocol_->onDrain();
   in_turn_ = false;
   endTurn();
 }
 
 void Connection::abort() {
   if (closed_) return;
-  std::uint64_t cut = 0;
+  std::uint64_t cut = protocol_ && protocol_->busy() && out_.empty() ? 1 : 0;
   for (Exchange* e = queue_; e; e = e->next) ++cut;
   if (!reading_ && request_ms_) ++cut;
-  if (!out_.empty()) ++cut;
+  if (!out_.empty() && !(queue_ && queue_->stream)) ++cut;
   shard_.counters().aborted.add(cut);
   if (cut) stream_.abortive();
   close();
@@ -534,7 +743,8 @@ void Connection::abort() {
 // Closing with unread input would reset the connection and take our last response with it: end our
 // side, then read on for a while.
 void Connection::linger() {
-  if (eof_) return close();
+  if (abortive_) stream_.abortive();
+  if (eof_ || abortive_) return close();
   stream_.shutdownWrite();
   linger_ms_ = shard_.nowMs();
   in_ = std::string();
@@ -549,6 +759,12 @@ void Connection::close() {
     e->next = nullptr;
     e->connection = nullptr;
     e->cancelled.store(true, std::memory_order_release);
+    if (e->stream) {
+      const std::shared_ptr<detail::BodyState> body = std::move(e->stream);
+      e->stream.reset();
+      body->detach();
+    }
+    abandonBody(e);
     shard_.release(e);
   }
   while (unsent_) {
@@ -563,7 +779,20 @@ void Connection::close() {
   shard_.loop().clearDeadline(*this);
   shard_.loop().poller().remove(stream_.fd(), *this);
   stream_.close();
+  if (protocol_) {
+    const std::shared_ptr<Protocol> protocol = std::move(protocol_);
+    protocol_.reset();
+    protocol->onClosed();
+  }
   shard_.closed(*this);
+}
+
+// Tells the reader of a streamed body that no more of it comes.
+void Connection::abandonBody(Exchange* e) {
+  if (!e->reader) return;
+  BodyReader reader = std::move(e->reader);
+  e->reader = nullptr;
+  reader(BodyEvent::kAborted, {});
 }
 
 }  // namespace godwit::http

@@ -7,6 +7,7 @@
 
 #include "http/exchange.h"
 #include "http/output.h"
+#include "http/protocol.h"
 #include "net/poller.h"
 #include "net/stream.h"
 #include "net/wheel.h"
@@ -35,6 +36,17 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   // Closes now; counts what was cut off.
   void abort();
 
+  // For a protocol that has taken over.
+  void write(std::string_view bytes);
+  void write(Output::Shared bytes);
+  [[nodiscard]] std::size_t unsent() const { return out_.memory(); }
+  void closeWhenFlushed();
+  void closeNow() { close(); }
+  [[nodiscard]] Shard& shard() { return shard_; }
+
+  // A streamed request body may be read on.
+  void resumed();
+
   void onReady(std::uint32_t events) override;
   void onDeadline() override;
 
@@ -56,7 +68,13 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   void push(Exchange* e);
   void pop();
   void writeReady(std::string& out);
+  void writeHead(Exchange* e, std::string& out, bool chunked, bool until_close);
   void writeResponse(Exchange* e, std::string& out);
+  bool writeStream(Exchange* e, std::string& out);
+  void takeOver(std::shared_ptr<Protocol> protocol, std::string& out);
+  void finished(Exchange* e);
+  static void abandonBody(Exchange* e);
+  void deliverBody(Exchange* e, bool done);
   void sendContinue(std::string& out);
   void flush(std::string& out);
   void reportSent();
@@ -65,7 +83,9 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   void linger();
   void close();
 
-  [[nodiscard]] bool idle() const { return !queue_ && !reading_ && in_.empty() && out_.empty(); }
+  [[nodiscard]] bool idle() const {
+    return !queue_ && !reading_ && in_.empty() && out_.empty() && !protocol_;
+  }
   [[nodiscard]] bool full() const;
   [[nodiscard]] bool wantsInput() const;
   [[nodiscard]] std::int64_t bodyDue() const;
@@ -82,7 +102,8 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   Exchange* reading_ = nullptr;  // its body is incomplete; also in the queue
   std::int64_t request_ms_ = 0;  // first byte of the request being read; 0: none
   std::int64_t body_ms_ = 0;
-  std::uint64_t body_bytes_ = 0;  // as received, coding included
+  std::uint64_t body_bytes_ = 0;   // as received, coding included
+  std::uint64_t length_read_ = 0;  // of a body with Content-Length
   int blank_lines_ = 0;
 
   // Requests, oldest first, until their responses are written.
@@ -92,6 +113,8 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   // Responses written, waiting for the kernel to take them (only with an access hook).
   Exchange* unsent_ = nullptr;
   Exchange* unsent_end_ = nullptr;
+
+  std::shared_ptr<Protocol> protocol_;  // set once a response has switched protocols
 
   // Output.
   Output out_;
@@ -110,6 +133,8 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   bool last_ = false;     // no further request will be read
   bool stalled_ = false;  // in_ may hold a request that waits for room
   bool closing_ = false;  // close when out_ is empty
+  bool close_after_stream_ = false;
+  bool abortive_ = false;  // the peer must see that something is missing
   bool closed_ = false;
   bool continue_due_ = false;
   bool drained_ = false;

@@ -15,6 +15,9 @@ struct Engine {
   Handler handler;
   std::function<void(const AccessRecord&)> on_access;
   std::function<void(int, Response&)> on_protocol_error;
+  std::function<BodyPolicy(const Request&)> on_head;
+  std::function<void(std::uint64_t, std::string_view)> on_connect;
+  std::function<void(std::uint64_t)> on_disconnect;
 
   // Called by a shard, on its loop, when its last connection has gone during a drain.
   std::function<void()> on_shard_empty;

@@ -3,18 +3,26 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "godwit/deadline.h"
+#include "godwit/http/body.h"
 #include "godwit/http/request.h"
 #include "godwit/http/response.h"
 #include "http/chunked.h"
 #include "http/head.h"
 
+namespace godwit {
+class UniqueFd;
+}
+
 namespace godwit::http {
 class Connection;
+class Protocol;
 class Shard;
 }  // namespace godwit::http
 
@@ -59,7 +67,50 @@ class Exchange {
   bool answered = false;
   bool close = false;  // nothing may follow on this connection
 
+  // A body from elsewhere than response.body.
+  std::shared_ptr<UniqueFd> file;
+  std::uint64_t file_offset = 0;
+  std::optional<std::uint64_t> length;  // of the file or of a stream that knows
+  std::shared_ptr<BodyState> stream;
+  std::shared_ptr<Protocol> protocol;  // takes the connection over after this response
+
+  // A request body that is handed on as it comes.
+  bool streamed = false;
+  bool paused = false;
+  std::uint64_t max_body = 0;
+  BodyReader reader;
+
   void reset();
+};
+
+// A response body in the making. The loop thread owns it but for the atomics.
+class BodyState final : public std::enable_shared_from_this<BodyState> {
+ public:
+  explicit BodyState(Exchange* e);  // takes over one reference
+  BodyState(const BodyState&) = delete;
+  BodyState& operator=(const BodyState&) = delete;
+  ~BodyState();
+
+  // Loop thread only.
+  void append(std::string_view bytes);
+  void finish(bool aborted);
+  // The connection sent what it could; `unsent` bytes of it wait.
+  void settle(std::size_t unsent);
+  void detach();
+
+  Shard& shard;
+  const std::size_t limit;
+  std::atomic<std::size_t> posted{0};  // on their way from other threads
+  std::atomic<std::size_t> unsent{0};
+  std::atomic<bool> closed{false};
+
+  Exchange* exchange;
+  std::string pending;
+  bool head_written = false;
+  bool ended = false;
+  bool aborted = false;
+  bool was_full = false;
+  std::function<void()> on_writable, on_closed, on_drain;
 };
 
 // Entry points of Reply, any thread.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/unique_fd.h"
+#include "http/connection.h"
 #include "http/exchange.h"
 #include "http/shard.h"
 
@@ -27,6 +29,35 @@ void Reply::send() { detail::answer(std::exchange(exchange_, nullptr)); }
 void Reply::send(int status, std::string_view text) {
   response().text(status, text);
   send();
+}
+
+BodyWriter Reply::stream(std::optional<std::uint64_t> length) {
+  detail::Exchange* e = std::exchange(exchange_, nullptr);
+  e->length = length;
+  auto state = std::make_shared<detail::BodyState>(e);
+  ++e->refs;  // one for the body, one for answered() to give back
+  if (e->connection) {
+    e->stream = state;
+    e->shard.answered(e);
+  } else {
+    e->shard.answered(e);
+    state->detach();
+  }
+  return BodyWriter(std::move(state));
+}
+
+void Reply::sendFile(int fd, std::uint64_t offset, std::uint64_t length) {
+  exchange_->file = std::make_shared<UniqueFd>(UniqueFd(fd));
+  exchange_->file_offset = offset;
+  exchange_->length = length;
+  send();
+}
+
+void Reply::onBody(BodyReader reader) { exchange_->reader = std::move(reader); }
+void Reply::pauseBody() { exchange_->paused = true; }
+void Reply::resumeBody() {
+  if (!std::exchange(exchange_->paused, false)) return;
+  if (exchange_->connection) exchange_->connection->resumed();
 }
 
 Deadline Reply::deadline() const {

@@ -131,6 +131,15 @@ void Server::onAccess(std::function<void(const AccessRecord&)> hook) {
 void Server::onProtocolError(std::function<void(int, Response&)> hook) {
   impl_->engine.on_protocol_error = std::move(hook);
 }
+void Server::onHead(std::function<BodyPolicy(const Request&)> decide) {
+  impl_->engine.on_head = std::move(decide);
+}
+void Server::onConnect(std::function<void(std::uint64_t, std::string_view)> hook) {
+  impl_->engine.on_connect = std::move(hook);
+}
+void Server::onDisconnect(std::function<void(std::uint64_t)> hook) {
+  impl_->engine.on_disconnect = std::move(hook);
+}
 void Server::onReady(Job job) { impl_->on_ready = std::move(job); }
 void Server::onDrain(Job job) { impl_->on_drain = std::move(job); }
 void Server::onStopped(std::function<void(Deadline)> job) { impl_->on_stopped = std::move(job); }
@@ -292,6 +301,15 @@ bool Server::poll(std::chrono::milliseconds wait) {
 
 void Server::drain(Deadline deadline) { impl_->drain(deadline); }
 void Server::stop() { impl_->stop(); }
+
+void Server::post(std::uint64_t connection, Job job) {
+  const std::size_t loop = connection >> 48;
+  if (loop >= impl_->loops.size()) return;
+  Shard* shard = impl_->shards[loop].get();
+  impl_->loops[loop]->post([shard, connection, job = std::move(job)]() mutable {
+    if (shard->has(connection)) job();
+  });
+}
 
 Stats Server::stats() const {
   Stats t;

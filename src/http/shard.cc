@@ -57,7 +57,14 @@ Shard::Shard(Engine& engine, net::Loop& loop, std::vector<Shard*>& peers)
   std::memcpy(id_prefix_, prefix.data(), 8);
 }
 
-Shard::~Shard() = default;
+Shard::~Shard() {
+  // Connections close while the shard is whole: their protocols and bodies still look at it.
+  auto open = std::move(connections_);
+  connections_.clear();
+  open.clear();
+}
+
+bool Shard::has(std::uint64_t connection) const { return connections_.contains(connection); }
 
 // ---- accepting ----
 
@@ -128,6 +135,7 @@ void Shard::adopt(UniqueFd fd, std::string remote, bool tls) {
   Connection& c = *connection;
   connections_.emplace(id, std::move(connection));
   empty_reported_ = false;
+  if (engine_.on_connect) engine_.on_connect(id, c.remote());
   if (!c.start()) {
     c.abort();
   } else if (aborting_) {
@@ -245,6 +253,7 @@ void Shard::closed(Connection& c) {
   if (it == connections_.end()) return;
   graveyard_.push_back(std::move(it->second));
   connections_.erase(it);
+  if (engine_.on_disconnect) engine_.on_disconnect(c.id());
   counters_.open.sub();
   counters_.assigned.fetch_sub(1, std::memory_order_relaxed);
   if (draining()) counters_.drain_closed.add();
@@ -294,6 +303,7 @@ std::string_view Shard::makeId(Exchange* e) {
 void Shard::answered(Exchange* e) {
   counters_.pending.sub();
   e->answered = true;
+  if (!e->stream) e->reader = nullptr;  // a body may still be read while a response streams
   if (e->connection) e->connection->onAnswered();
   release(e);
 }
@@ -320,6 +330,13 @@ void Exchange::reset() {
   cancelled.store(false, std::memory_order_relaxed);
   connection = nullptr;
   decoder = ChunkedDecoder();
+  file.reset();
+  file_offset = 0;
+  length.reset();
+  stream.reset();
+  protocol.reset();
+  reader = nullptr;
+  streamed = paused = false;
   sent_at = 0;
   body_bytes = 0;
   refs = 0;

@@ -49,6 +49,7 @@ class Shard {
   [[nodiscard]] bool draining() const { return drain_ms_ != 0; }
   [[nodiscard]] std::int64_t drainMs() const { return drain_ms_; }
 
+  [[nodiscard]] bool has(std::uint64_t connection) const;
   Exchange* take();
   void release(Exchange* e);
   std::string_view makeId(Exchange* e);

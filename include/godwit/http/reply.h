@@ -1,6 +1,12 @@
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <utility>
+
 #include "godwit/deadline.h"
+#include "godwit/http/body.h"
 #include "godwit/http/response.h"
 
 namespace godwit {
@@ -32,6 +38,20 @@ class Reply {
   // Shorthand: text/plain.
   void send(int status, std::string_view text);
 
+  // Sends the status and headers of response() and a body that follows through the writer: of
+  // `length` bytes, or as long as it takes (chunked; until the connection ends for HTTP/1.0). The
+  // Reply is empty afterwards. Loop thread.
+  BodyWriter stream(std::optional<std::uint64_t> length = std::nullopt);
+  // Sends the status and headers of response() and `length` bytes of a file from `offset`, by
+  // sendfile(2) where possible. Takes the descriptor over. The Reply is empty afterwards.
+  void sendFile(int fd, std::uint64_t offset, std::uint64_t length);
+  // For requests whose BodyPolicy says stream: `reader` gets the body as it comes, on the loop
+  // thread; call within the handler. It may own this Reply: it is let go after kEnd or kAborted.
+  void onBody(BodyReader reader);
+  // Stops and resumes reading from the client. Loop thread.
+  void pauseBody();
+  void resumeBody();
+
   // Handler deadline of this request; the server answers 503 when it passes unanswered.
   [[nodiscard]] Deadline deadline() const;
   // True once the peer is gone or the deadline answered; work for this request can stop. Any
@@ -41,6 +61,8 @@ class Reply {
   [[nodiscard]] Reactor& reactor() const;
   // False after send().
   explicit operator bool() const { return exchange_ != nullptr; }
+  // For protocols that take the connection over (http/websocket.cc). Gives the reference away.
+  detail::Exchange* release() { return std::exchange(exchange_, nullptr); }
 
  private:
   detail::Exchange* exchange_;

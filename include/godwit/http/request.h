@@ -43,6 +43,7 @@ struct Request {
   std::string_view id;      // X-Request-Id if acceptable ([A-Za-z0-9._-]{1,64}), else generated
   int minor_version = 1;    // HTTP/1.x
   bool tls = false;
+  std::uint64_t connection = 0;  // for Server::post
 
   // First header of that name, ASCII case ignored; "" when absent (see has).
   [[nodiscard]] std::string_view header(std::string_view name) const;

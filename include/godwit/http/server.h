@@ -103,6 +103,12 @@ class Server {
 
   // Every request goes to `handler`. Before run().
   void onRequest(Handler handler);
+  // Decides, when the head has arrived, how the body is read; without it bodies are buffered. Loop
+  // thread; must not block.
+  void onHead(std::function<BodyPolicy(const Request&)> decide);
+  // A connection was accepted, or has closed. `remote` as in Request. Loop thread.
+  void onConnect(std::function<void(std::uint64_t connection, std::string_view remote)> hook);
+  void onDisconnect(std::function<void(std::uint64_t connection)> hook);
   void onAccess(std::function<void(const AccessRecord&)> hook);
   // Shapes every response that the server makes by itself: 4xx for broken requests, 408, 413, 417,
   // 431, 500 for a dropped Reply, 501, 503, 505. Gets the default (text/plain); may change anything
@@ -130,6 +136,10 @@ class Server {
   void drain(Deadline deadline);
   // Close everything now. Any thread.
   void stop();
+
+  // Runs `job` on the loop of that connection, if it is still open then; otherwise nothing happens.
+  // Any thread.
+  void post(std::uint64_t connection, Job job);
 
   [[nodiscard]] Stats stats() const;    // any thread
   [[nodiscard]] bool draining() const;  // any thread
