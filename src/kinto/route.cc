@@ -35,13 +35,6 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
   return out;
 }
 
-http::Method methodOf(std::string_view name) {
-  constexpr std::array<std::string_view, 9> kNames = {
-      "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"};
-  auto it = std::find(kNames.begin(), kNames.end(), name);
-  return it == kNames.end() ? http::Method::kOther : static_cast<http::Method>(it - kNames.begin());
-}
-
 bool isParam(const std::string& segment) { return segment.size() > 2 && segment.front() == '{'; }
 bool isOpen(const std::string& segment) {
   return isParam(segment) && segment[segment.size() - 2] == '*';
@@ -51,6 +44,13 @@ std::string_view paramName(const std::string& segment) {
 }
 
 }  // namespace
+
+http::Method methodFromName(std::string_view name) {
+  constexpr std::array<std::string_view, 9> kNames = {
+      "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"};
+  auto it = std::find(kNames.begin(), kNames.end(), name);
+  return it == kNames.end() ? http::Method::kOther : static_cast<http::Method>(it - kNames.begin());
+}
 
 void Route::prepare(const Config& config) {
   for (std::string_view part : split(std::string_view(pattern).substr(1), '/')) {
@@ -71,7 +71,7 @@ void Route::prepare(const Config& config) {
     methods.emplace_back("OPTIONS");
   }
   for (const std::string& method : methods) {
-    std::size_t i = indexOf(methodOf(method));
+    std::size_t i = indexOf(methodFromName(method));
     defined[i] = true;
     if (method == "OPTIONS") continue;
     std::vector<std::string> exposed = exposedBy(*this, method);

@@ -22,10 +22,12 @@ class Call;
 
 inline constexpr std::size_t kMethods = 10;  // of http::Method
 
-// What an endpoint that is no resource does, one entry per method. Exactly one function is set.
+// What an endpoint that is no resource does, one entry per method.
 struct Service {
   // Answers at once, without knowing the user.
   std::function<void(Call&)> now;
+  // Answers an unknown user without a transaction. Optional, beside `work`.
+  std::function<void(Call&)> anonymous;
   // Answers inside the transaction, user and principals known.
   std::function<Task<bool>(store::Session&, Call&)> work;
   // Answers later, on the loop thread, outside of any transaction. Not possible inside a batch,
@@ -102,6 +104,8 @@ class Router {
   std::vector<const Route*> open_;                    // routes with "{x*}"
 };
 
+// kOther when unknown; method names are case sensitive.
+http::Method methodFromName(std::string_view name);
 inline std::size_t indexOf(http::Method method) { return static_cast<std::size_t>(method); }
 
 }  // namespace godwit::kinto

@@ -1,0 +1,238 @@
+#include "kinto/exchange.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "kinto/app.h"
+#include "kinto/list_query.h"
+#include "kinto/operation.h"
+
+namespace godwit::kinto {
+namespace {
+
+// A list this short, ordered by time alone, is one short walk over an index.
+constexpr std::uint64_t kPointListLimit = 200;
+// Times a unit of work may change its mind about scanning or writing.
+constexpr int kMaxModeChanges = 3;
+
+bool isRead(http::Method method) {
+  return method == http::Method::kGet || method == http::Method::kHead;
+}
+
+}  // namespace
+
+Exchange::Exchange(const App& a, const http::Request& r, Reactor& home, Deadline d, Finished f)
+    : app(a), request(r), reactor(home), deadline(d), finished(std::move(f)), call(*this) {
+  call.method = r.method;
+  call.method_name = r.method_name;
+  call.raw_path = r.path;
+  call.raw_query = r.query;
+  call.headers = gather(r.headers);
+  call.body = r.body;
+  started_ms = a.clock().nowMs();
+}
+
+const auth::Identity* Exchange::identityOf(std::string_view authorization) const {
+  for (const Known& k : known) {
+    if (k.authorization == authorization) return k.identity ? &*k.identity : nullptr;
+  }
+  return nullptr;
+}
+
+void Exchange::start() {
+  if (!app.route(call)) return finish();
+  const Service* service = call.service();
+  if (service && service->now && !service->work && !service->later) {
+    service->now(call);
+    return finish();
+  }
+  if (service && service->later) {
+    service->later(call, [this] { finish(); });
+    return;
+  }
+  known.push_back({call.headers.authorization, std::nullopt});
+  if (call.route->name == "batch") {
+    std::vector<Problem> problems;
+    if (call.origin_refused) {
+      problems.emplace_back("header", "Origin", std::string(call.headers.origin) + " not allowed");
+    }
+    batch = parseBatch(call, problems);
+    if (!problems.empty()) {
+      setInvalid(call.answer, std::move(problems));
+      return finish();
+    }
+    for (const BatchItem& item : batch->items) {
+      Headers own;
+      own.authorization = call.headers.authorization;
+      for (const auto& [name, value] : item.headers) own.set(name, value);
+      bool seen = std::any_of(known.begin(), known.end(),
+                              [&](const Known& k) { return k.authorization == own.authorization; });
+      if (!seen) known.push_back({own.authorization, std::nullopt});
+    }
+  }
+  authenticate(0);
+}
+
+void Exchange::authenticate(std::size_t next) {
+  for (std::size_t i = next; i < known.size(); ++i) {
+    Known& k = known[i];
+    auth::Presented presented{k.authorization, request.remote};
+    for (const auto& policy : app.policies()) {
+      auth::Identity identity;
+      auto verdict = policy->decide(presented, identity);
+      if (verdict == auth::Policy::Verdict::kYes) {
+        k.identity = std::move(identity);
+        break;
+      }
+      if (verdict != auth::Policy::Verdict::kLater) continue;
+      // The policies after one that has to wait are asked when it said no.
+      const auth::Policy* waiting = policy.get();
+      auto answered = [this, i, waiting, presented](Result<std::optional<auth::Identity>> result) {
+        if (!result.ok()) {
+          app.storageFailed(call, result.error());
+          return finish();
+        }
+        if (*result) {
+          known[i].identity = std::move(**result);
+        } else {
+          bool after = false;
+          for (const auto& other : app.policies()) {
+            if (after) {
+              auth::Identity later;
+              if (other->decide(presented, later) == auth::Policy::Verdict::kYes) {
+                known[i].identity = std::move(later);
+                break;
+              }
+            }
+            if (other.get() == waiting) after = true;
+          }
+        }
+        authenticate(i + 1);
+      };
+      waiting->authenticate(presented, reactor, deadline, std::move(answered));
+      return;
+    }
+  }
+  call.identity = identityOf(call.headers.authorization);
+  if (call.identity) call.user = call.identity->prefixed();
+  const Service* service = call.service();
+  if (service && service->anonymous && !call.identity && !call.origin_refused) {
+    call.setPrincipals({});
+    service->anonymous(call);
+    return finish();
+  }
+  if (!service) parseOperation(call, started_ms);
+
+  auto noteToken = [this](std::string_view method, std::string_view query) {
+    if (method != "DELETE" || query.find("_token=") == std::string_view::npos) return;
+    auto pairs = parseQuery(query);
+    if (!pairs) return;
+    for (const auto& [name, value] : *pairs) {
+      if (name != "_token") continue;
+      if (auto token = readPageToken(value)) tokens_.push_back(token->nonce);
+    }
+  };
+  noteToken(call.method_name, call.raw_query);
+  if (batch) {
+    for (const BatchItem& item : batch->items) noteToken(item.method, item.query);
+  }
+  redeem(0);
+}
+
+// A page token of DELETE works once. It is taken before the work and put back if that fails.
+void Exchange::redeem(std::size_t next) {
+  if (next >= tokens_.size()) return prepare(0);
+  app.cache().take(reactor, tokens_[next], [this, next](auto got) {
+    if (got.ok() && *got) redeemed.push_back(tokens_[next]);
+    redeem(next + 1);
+  });
+}
+
+void Exchange::prepare(std::size_t next) {
+  const auto& plugins = app.preparing();
+  if (next >= plugins.size()) {
+    const Service* service = call.service();
+    bool write = service ? service->writes : !isRead(call.method);
+    if (batch) write = !batch->only_reads;
+    mode = write ? store::Mode::kWrite : store::Mode::kPoint;
+    if (batch && !write) mode = store::Mode::kScan;
+    if (!write && call.operation && call.operation->plural) {
+      const ListQuery& list = call.operation->list;
+      bool small = call.method == http::Method::kGet && list.only_last_modified &&
+                   list.limit <= kPointListLimit;
+      if (!small) mode = store::Mode::kScan;
+    }
+    return run();
+  }
+  plugins[next]->prepare(call, reactor, [this, next] {
+    if (call.answer.status >= 400) return finish();
+    prepare(next + 1);
+  });
+}
+
+void Exchange::run() {
+  auto unit = [this](store::Session& session) { return work(session); };
+  auto done = [this](Result<store::Verdict> result) { worked(std::move(result)); };
+  app.backend().run(mode, reactor, deadline, std::move(unit), std::move(done));
+}
+
+Task<store::Verdict> Exchange::work(store::Session& session) {
+  events.clear();
+  spent.clear();
+  issued.clear();
+  backend_failed = needs_scan = needs_write = false;
+  call.answer.clear();
+  if (call.operation && call.method != http::Method::kGet) {
+    // An earlier attempt may have changed it.
+    parseOperation(call, started_ms);
+  }
+  co_await app.execute(session, call);
+  bool commit = !backend_failed && !needs_scan && !needs_write && call.answer.status < 400;
+  co_return commit ? store::Verdict::kCommit : store::Verdict::kRollback;
+}
+
+void Exchange::worked(Result<store::Verdict> result) {
+  bool wants_write = needs_write || (!result.ok() && result.error().code == ErrorCode::kNeedsWrite);
+  if (wants_write && mode != store::Mode::kWrite && !app.config().readonly) {
+    mode = store::Mode::kWrite;
+    return run();
+  }
+  if (needs_scan && mode == store::Mode::kPoint) {
+    mode = store::Mode::kScan;
+    return run();
+  }
+  if (!result.ok() && !(call.answer.errno_code != 0 && wants_write)) {
+    app.storageFailed(call, result.error());
+  }
+  bool committed = result.ok() && *result == store::Verdict::kCommit;
+  if (!committed) events.clear();
+  settleTokens(committed, 0);
+}
+
+void Exchange::settleTokens(bool committed, std::size_t next) {
+  std::vector<std::string> keep;
+  if (committed) keep = issued;
+  for (const std::string& nonce : redeemed) {
+    bool used = committed && std::find(spent.begin(), spent.end(), nonce) != spent.end();
+    if (!used) keep.push_back(nonce);
+  }
+  if (next < keep.size()) {
+    app.cache().set(reactor, keep[next], "1", app.config().pagination_token_validity,
+                    [this, committed, next](auto) { settleTokens(committed, next + 1); });
+    return;
+  }
+  if (committed && !events.empty()) {
+    for (Plugin* plugin : app.committed()) plugin->committed(events);
+  }
+  finish();
+}
+
+void Exchange::finish() {
+  app.complete(call);
+  for (Plugin* plugin : app.answered()) plugin->answered(call);
+  Finished deliver = std::move(finished);
+  deliver(*this);
+  delete this;
+}
+
+}  // namespace godwit::kinto

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/policy.h"
+#include "base/reactor.h"
+#include "godwit/deadline.h"
+#include "kinto/batch.h"
+#include "kinto/call.h"
+#include "kinto/event.h"
+#include "store/backend.h"
+
+namespace godwit::kinto {
+
+class App;
+
+// The life of one top-level request, from its arrival to the answer. Owns itself: started by
+// App::run, destroyed after `finished`. On the loop thread but while the unit of work runs.
+struct Exchange {
+  using Finished = std::function<void(Exchange&)>;
+
+  Exchange(const App& a, const http::Request& r, Reactor& home, Deadline d, Finished f);
+
+  const App& app;
+  http::Request request;  // views stay valid until `finished` was called
+  Reactor& reactor;
+  Deadline deadline;
+  Finished finished;
+  Call call;
+  std::int64_t started_ms = 0;
+
+  // Who is behind each Authorization value in use; several in a batch only.
+  struct Known {
+    std::string_view authorization;
+    std::optional<auth::Identity> identity;
+  };
+  std::deque<Known> known;
+  std::optional<BatchRequest> batch;
+
+  // DELETE page tokens: those redeemed before the work, and what became of them.
+  std::vector<std::string> redeemed;
+  std::vector<std::string> spent;   // by the work
+  std::vector<std::string> issued;  // by the work, stored after it committed
+
+  std::vector<Event> events;  // of the work
+  bool needs_scan = false;    // the work met a read that may be long; run it again as a scan
+  bool needs_write = false;
+  bool backend_failed = false;  // a storage call failed: roll back
+  store::Mode mode = store::Mode::kPoint;
+
+  void start();
+  // Where a nested call finds its user. Only values resolved before the work are known.
+  [[nodiscard]] const auth::Identity* identityOf(std::string_view authorization) const;
+
+ private:
+  void authenticate(std::size_t next);
+  void redeem(std::size_t next);
+  void prepare(std::size_t next);
+  void run();
+  Task<store::Verdict> work(store::Session& session);
+  void worked(Result<store::Verdict> result);
+  void settleTokens(bool committed, std::size_t next);
+  void finish();
+
+  std::vector<std::string> tokens_;  // to redeem
+};
+
+}  // namespace godwit::kinto

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/policy.h"
+#include "base/reactor.h"
+#include "base/task.h"
+#include "kinto/call.h"
+#include "kinto/event.h"
+#include "kinto/operation.h"
+#include "store/backend.h"
+
+namespace godwit::kinto {
+
+// An object about to be written. Hooks may change data and permissions.
+struct Draft {
+  Action action = Action::kCreate;
+  const Resource* resource = nullptr;
+  std::string uri;
+  store::Object object;  // last_modified: what was asked for, 0 for none
+  const store::Object* old = nullptr;
+  store::Permissions permissions;  // named permissions get these principals, [] empties one
+};
+
+// What a plugin may add while the App is being made. Everything it hands over is owned by the App
+// and lives as long.
+class Setup {
+ public:
+  virtual ~Setup() = default;
+  [[nodiscard]] virtual const Config& config() const = 0;
+  virtual store::Backend& backend() = 0;
+  virtual store::Cache& cache() = 0;
+  // Compiles the resource and adds its routes. Returns where it lives.
+  virtual const Resource* addResource(Resource resource) = 0;
+  // A built-in or added resource by name, to extend its rules and field checks before the App is
+  // compiled; nullptr when unknown.
+  virtual Resource* resource(std::string_view name) = 0;
+  virtual void addRoute(std::unique_ptr<Route> route) = 0;
+  // hello's capabilities; `json` is an object.
+  virtual void addCapability(std::string name, std::string json) = 0;
+  virtual void addPublicSetting(std::string name, std::string json) = 0;
+  // Tried in the order of multiauth.policies.
+  virtual void addPolicy(std::unique_ptr<auth::Policy> policy) = 0;
+};
+
+// A feature that can be switched on. Immutable once set up: hooks run on any thread, many at once.
+class Plugin {
+ public:
+  // Which hooks are wanted; the others are never called and cost nothing.
+  enum Hooks : unsigned {
+    kNone = 0,
+    kPrepare = 1,
+    kBeforeWrite = 2,
+    kAfterWrite = 4,
+    kCommitted = 8,
+    kHello = 16,
+    kAnswered = 32
+  };
+
+  virtual ~Plugin() = default;
+  [[nodiscard]] virtual std::string name() const = 0;
+  [[nodiscard]] virtual unsigned hooks() const { return kNone; }
+
+  // Error: the settings make no sense; the server does not start.
+  virtual Result<void> setUp(Setup& setup) = 0;
+
+  // Loop thread, before the transaction and outside of it: slow work (hashing a password) on the
+  // plugin's own threads. `done` on the loop thread. Setting call.answer to an error ends it.
+  virtual void prepare(Call&, Reactor&, std::function<void()> done) { done(); }
+
+  // In the transaction. false: call.answer holds an error. May run again when the transaction is.
+  virtual Task<bool> beforeWrite(store::Session&, Call&, Draft&) { co_return true; }
+  virtual Task<bool> afterWrite(store::Session&, Call&, const Event&) { co_return true; }
+
+  // Loop thread, once the events are durable, in order.
+  virtual void committed(const std::vector<Event>&) const {}
+  // Loop thread, for every top-level request, before it is sent.
+  virtual void answered(const Call&) const {}
+  // Adds members (",\"bucket\":\"...\"") to hello's user object.
+  virtual void helloUser(const Call&, std::string&) const {}
+};
+
+}  // namespace godwit::kinto

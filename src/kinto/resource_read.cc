@@ -1,0 +1,123 @@
+#include "base/random.h"
+#include "kinto/app.h"
+#include "kinto/exchange.h"
+#include "kinto/render.h"
+#include "kinto/resource_run.h"
+#include "kinto/text.h"
+
+namespace godwit::kinto {
+
+void ResourceRun::answerObject(const store::Object& object, const store::Permissions& permissions) {
+  std::string& out = call_.answer.body;
+  out.assign("{\"permissions\":");
+  if (mayWriteDirectly(permissions)) {
+    renderPermissions(out, permissions);
+  } else {
+    out += "{}";
+  }
+  out += ",\"data\":";
+  if (op_.fields.empty()) {
+    renderObject(out, object);
+  } else {
+    json::dumpTo(out, project(documentOf(object), op_.fields));
+  }
+  out += '}';
+}
+
+Task<bool> ResourceRun::getObject() {
+  if (!co_await load()) co_return false;
+  if (!co_await authorizeObject()) co_return false;
+  bool missing = !op_.loaded.object.has_value();
+  // A record cannot outlive its collection: only a missing one leaves that question open.
+  if (missing && !co_await loadAbove()) co_return false;
+  if (!reportProblems()) co_return false;
+  if (op_.invalid_id) co_return refuseId();
+  if (missing) co_return notFound();
+  const store::Object& object = *op_.loaded.object;
+  if (notModified(object.last_modified)) co_return true;
+  if (!co_await checkUnmodified(true, &object)) co_return false;
+  if (!reportLate()) co_return false;
+  addTimestamp(call_.answer, object.last_modified);
+  if (!co_await addCacheHeaders()) co_return false;
+  answerObject(object, storedPermissions());
+  co_return true;
+}
+
+Task<bool> ResourceRun::countList() {
+  if (!co_await load()) co_return false;
+  if (!co_await authorizeList()) co_return false;
+  if (!co_await loadAbove()) co_return false;
+  if (!reportProblems()) co_return false;
+  if (!co_await listTimestamp()) co_return false;
+  if (notModified(op_.list_timestamp)) co_return true;
+  if (!co_await checkUnmodified(true, nullptr)) co_return false;
+  if (!reportLate()) co_return false;
+  auto count = co_await s_.count(op_.ref, op_.list.query);
+  if (!count.ok()) co_return failed(count.error());
+  addTimestamp(call_.answer, op_.list_timestamp);
+  if (!co_await addCacheHeaders()) co_return false;
+  auto total = static_cast<std::int64_t>(*count);
+  call_.answer.header("Total-Objects", total);
+  call_.answer.header("Total-Records", total);
+  call_.answer.body = "{\"data\":[]}";
+  co_return true;
+}
+
+void ResourceRun::nextPage(const store::Object& last, std::int64_t offset, std::string nonce) {
+  std::string token = makePageToken(op_.list.query.sort, documentOf(last), offset, nonce);
+  std::string limit = std::to_string(op_.list.limit);
+  std::string url = call_.baseUrl() + "/" + config_.routePrefix() + op_.list_uri + "?";
+  bool first = true;
+  auto add = [&](std::string_view name, std::string_view value) {
+    if (!first) url += '&';
+    first = false;
+    url.append(formEncode(name)).append("=").append(formEncode(value));
+  };
+  for (const auto& [name, value] : call_.query) {
+    if (name != "_limit" && name != "_token") add(name, value);
+  }
+  add("_limit", limit);
+  add("_token", token);
+  call_.answer.header("Next-Page", url);
+}
+
+Task<bool> ResourceRun::getList() {
+  if (!co_await load()) co_return false;
+  if (!co_await authorizeList()) co_return false;
+  if (!co_await loadAbove()) co_return false;
+  if (!reportProblems()) co_return false;
+  if (!co_await listTimestamp()) co_return false;
+  if (notModified(op_.list_timestamp)) co_return true;
+  if (!co_await checkUnmodified(true, nullptr)) co_return false;
+  if (!reportLate()) co_return false;
+  // One more than the page tells whether there is another.
+  std::uint64_t limit = op_.list.limit;
+  op_.list.query.limit = limit + 1;
+  auto found = co_await s_.list(op_.ref, op_.list.query);
+  if (!found.ok()) co_return failed(found.error());
+  const std::vector<store::Object>& objects = *found;
+  addTimestamp(call_.answer, op_.list_timestamp);
+  if (!co_await addCacheHeaders()) co_return false;
+  std::size_t shown = std::min<std::size_t>(objects.size(), limit);
+  if (objects.size() > limit && shown > 0) {
+    nextPage(objects[shown - 1], op_.list.token_offset + static_cast<std::int64_t>(objects.size()),
+             "pagination-token-" + uuid4());
+  }
+  std::size_t size = 16;
+  for (std::size_t i = 0; i < shown; ++i) size += objects[i].data.size() + 96;
+  std::string& out = call_.answer.body;
+  out.reserve(size);
+  out.assign("{\"data\":[");
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i > 0) out += ',';
+    if (op_.list.fields.empty()) {
+      renderObject(out, objects[i]);
+    } else {
+      json::dumpTo(out, project(documentOf(objects[i]), op_.list.fields));
+    }
+  }
+  out += "]}";
+  co_return true;
+}
+
+}  // namespace godwit::kinto

@@ -1,0 +1,363 @@
+#include "kinto/resource_run.h"
+
+#include <algorithm>
+
+#include "base/clock.h"
+#include "kinto/app.h"
+#include "kinto/exchange.h"
+#include "kinto/render.h"
+#include "kinto/text.h"
+
+namespace godwit::kinto {
+
+using http::Method;
+
+ResourceRun::ResourceRun(store::Session& session, Call& call)
+    : s_(session),
+      call_(call),
+      op_(*call.operation),
+      resource_(*op_.resource),
+      config_(call.config()) {}
+
+Task<bool> ResourceRun::run() {
+  if (op_.plural) {
+    switch (call_.method) {
+      case Method::kPost:
+        co_return co_await post();
+      case Method::kDelete:
+        co_return co_await deleteList();
+      case Method::kHead:
+        co_return co_await countList();
+      default:
+        co_return co_await getList();
+    }
+  }
+  switch (call_.method) {
+    case Method::kPut:
+      co_return co_await put();
+    case Method::kPatch:
+      co_return co_await patch();
+    case Method::kDelete:
+      co_return co_await deleteObject();
+    default:
+      co_return co_await getObject();
+  }
+}
+
+bool ResourceRun::failed(const Error& error) {
+  call_.app().storageFailed(call_, error);
+  return false;
+}
+
+bool ResourceRun::refuse() {
+  call_.app().refuse(call_);
+  return false;
+}
+
+bool ResourceRun::notFound() {
+  setNotFound(call_.answer, kErrnoUnknownId, op_.id, resource_.name);
+  return false;
+}
+
+bool ResourceRun::reportProblems() {
+  if (op_.problems.empty()) return true;
+  setInvalid(call_.answer, op_.problems);
+  return false;
+}
+
+bool ResourceRun::reportLate() {
+  if (!op_.late) return true;
+  setInvalid(call_.answer, {*op_.late});
+  return false;
+}
+
+Task<bool> ResourceRun::load() {
+  store::LoadSpec spec;
+  spec.user = call_.user;
+  spec.uris = op_.uris;
+  if (!op_.id.empty()) {
+    spec.ref = op_.ref;
+    spec.id = op_.id;
+  } else if (resource_.parent_must_exist) {
+    // A list's own object does not exist; the one load brings the parent instead.
+    const std::string& above = op_.uris[resource_.depth - 1];
+    spec.ref = store::Ref{resource_.parent->name,
+                          resource_.depth > 1 ? op_.uris[resource_.depth - 2] : std::string()};
+    spec.id = above.substr(above.rfind('/') + 1);
+  }
+  auto loaded = co_await s_.load(spec);
+  if (!loaded.ok()) co_return failed(loaded.error());
+  op_.loaded = std::move(*loaded);
+  call_.setPrincipals(op_.loaded.groups);
+  op_.owner = call_.identity ? call_.user : "system.Everyone";
+  if (op_.id.empty() && resource_.parent_must_exist) {
+    op_.above = std::move(op_.loaded.object);
+    op_.loaded.object.reset();
+  }
+  co_return true;
+}
+
+Task<bool> ResourceRun::loadAbove() {
+  if (!resource_.parent_must_exist || op_.above) co_return true;
+  const std::string& uri = op_.uris[resource_.depth - 1];
+  std::string id = uri.substr(uri.rfind('/') + 1);
+  if (!op_.id.empty() && !op_.invalid_parent) {
+    store::Ref ref{resource_.parent->name,
+                   resource_.depth > 1 ? op_.uris[resource_.depth - 2] : std::string()};
+    auto above = co_await s_.get(ref, id);
+    if (above.ok()) {
+      op_.above = std::move(*above);
+      co_return true;
+    }
+    if (above.error().code != ErrorCode::kNotFound) co_return failed(above.error());
+  }
+  setNotFound(call_.answer, kErrnoMissingResource, id, resource_.parent->name);
+  co_return false;
+}
+
+bool ResourceRun::granted(const Grants& grants) const {
+  for (const Grant& grant : grants) {
+    for (const std::string& principal : *grant.settings) {
+      if (call_.is(principal)) return true;
+    }
+  }
+  for (const store::Ace& ace : op_.loaded.aces) {
+    for (const Grant& grant : grants) {
+      if (grant.depth < op_.uris.size() && ace.permission == grant.permission &&
+          ace.uri == op_.uris[grant.depth] && call_.is(ace.principal)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+Task<bool> ResourceRun::authorizeObject() {
+  bool exists = op_.loaded.object.has_value();
+  const Grants* needed = nullptr;
+  switch (call_.method) {
+    case Method::kPost:
+      needed = exists ? &resource_.object_read : &resource_.create;
+      break;
+    case Method::kPut:
+      // Creating safely takes the right to create, even when the object turns out to exist.
+      needed = exists && !op_.if_none_match.star() ? &resource_.object_write : &resource_.create;
+      break;
+    case Method::kPatch:
+    case Method::kDelete:
+      // Who may read the list may learn that the object is not there.
+      needed = exists ? &resource_.object_write : &resource_.list_read;
+      break;
+    default:
+      needed = &resource_.object_read;
+  }
+  co_return granted(*needed) || refuse();
+}
+
+Task<bool> ResourceRun::authorizeList() {
+  bool writes = call_.method == Method::kDelete;
+  if (granted(writes ? resource_.list_write : resource_.list_read)) co_return true;
+  if (call_.exchange.mode == store::Mode::kPoint) {
+    // What is shared may be much: not on a loop thread.
+    call_.exchange.needs_scan = true;
+    co_return false;
+  }
+  const Grants& grants = writes ? resource_.object_write : resource_.object_read;
+  const char* permission = writes ? "write" : "read";
+  if (!co_await findShared(grants, permission)) co_return false;
+  if (!op_.shared_ids.empty() || granted(resource_.create_on_parent)) co_return true;
+  co_return refuse();
+}
+
+Task<bool> ResourceRun::findShared(const Grants& grants, const char* permission) {
+  op_.shared_only = true;
+  std::vector<store::Session::Bound> bounds;
+  for (const Grant& grant : grants) {
+    if (grant.depth != resource_.depth) continue;
+    store::Session::Bound bound;
+    bound.uri_pattern = op_.list_uri + "/*";
+    bound.permission = grant.permission;
+    bounds.push_back(std::move(bound));
+  }
+  if (bounds.empty()) {
+    store::Session::Bound bound;
+    bound.uri_pattern = op_.list_uri + "/*";
+    bound.permission = permission;
+    bounds.push_back(std::move(bound));
+  }
+  auto found = co_await s_.accessible(call_.principals, bounds, false);
+  if (!found.ok()) co_return failed(found.error());
+  for (const store::Ace& ace : *found) {
+    op_.shared_ids.push_back(ace.uri.substr(ace.uri.rfind('/') + 1));
+  }
+  std::sort(op_.shared_ids.begin(), op_.shared_ids.end());
+  op_.shared_ids.erase(std::unique(op_.shared_ids.begin(), op_.shared_ids.end()),
+                       op_.shared_ids.end());
+  json::Array ids;
+  for (const std::string& id : op_.shared_ids) ids.emplace_back(id);
+  store::Filter filter;
+  filter.field = "id";
+  filter.op = store::Op::kIn;
+  filter.value = json::Value(std::move(ids));
+  op_.list.query.filters.insert(op_.list.query.filters.begin(), std::move(filter));
+  co_return true;
+}
+
+Task<bool> ResourceRun::listTimestamp() {
+  if (op_.list_timestamp != 0) co_return true;
+  auto timestamp = co_await s_.timestamp(op_.ref);
+  if (!timestamp.ok()) {
+    if (timestamp.error().code == ErrorCode::kNeedsWrite && config_.readonly) {
+      setError(call_.answer, 503, kErrnoBackend,
+               "Resource timestamp cannot be written. Plural endpoint must be hit at least once "
+               "from a writable instance.");
+      call_.answer.header("Retry-After", config_.retry_after_seconds);
+      co_return false;
+    }
+    co_return failed(timestamp.error());
+  }
+  op_.list_timestamp = *timestamp;
+  co_return true;
+}
+
+bool ResourceRun::notModified(store::Timestamp current) {
+  if (op_.if_none_match.kind != Precondition::Kind::kTimestamp ||
+      op_.if_none_match.timestamp != current) {
+    return false;
+  }
+  call_.answer.clear();
+  call_.answer.status = 304;
+  call_.answer.content_type = {};
+  addTimestamp(call_.answer, current);
+  return true;
+}
+
+Task<bool> ResourceRun::checkUnmodified(bool exists, const store::Object* object) {
+  const Precondition& match = op_.if_match;
+  bool always = op_.if_none_match.star() && exists;
+  if (!always) {
+    if (match.absent()) co_return true;
+    always = !exists;
+    if (exists && match.star()) co_return true;
+  }
+  store::Timestamp current = 0;
+  if (object) {
+    current = object->last_modified;
+  } else {
+    if (!co_await listTimestamp()) co_return false;
+    current = op_.list_timestamp;
+  }
+  if (!always && match.timestamp == current) co_return true;
+  std::string details;
+  if (object) {
+    details = "{\"existing\":";
+    renderObject(details, *object);
+    details += '}';
+  }
+  setError(call_.answer, 412, kErrnoModified, "Resource was modified meanwhile", details);
+  addTimestamp(call_.answer, current);
+  co_return false;
+}
+
+namespace {
+
+void cacheFor(Answer& answer, std::int64_t seconds, std::int64_t now_ms) {
+  answer.remove("Cache-Control");
+  answer.remove("Expires");
+  if (seconds == 0) {
+    answer.header("Cache-Control", "max-age=0, must-revalidate, no-cache, no-store");
+    answer.header("Pragma", "no-cache");
+  } else {
+    answer.header("Cache-Control", "max-age=" + std::to_string(seconds));
+  }
+  answer.header("Expires", httpDate(now_ms + seconds * 1000));
+}
+
+}  // namespace
+
+// How long strangers may cache, by settings and by the collection's own wish.
+std::optional<std::int64_t> ResourceRun::cacheSeconds() const {
+  const auto& settings = config_.cache_expires;
+  std::optional<std::int64_t> seconds;
+  if (!resource_.parent_must_exist) {
+    auto own = settings.find(resource_.name);
+    if (own != settings.end() && own->second != 0) seconds = own->second;
+    return seconds;
+  }
+  if (!settings.empty()) {
+    std::string bucket(call_.params.get("bucket_id"));
+    std::string collection(call_.params.get("collection_id"));
+    const std::string keys[] = {bucket + "." + collection + "." + resource_.name,
+                                bucket + "." + resource_.name, resource_.name,
+                                bucket + "_" + collection + "_" + resource_.name,
+                                bucket + "_" + resource_.name};
+    for (const std::string& key : keys) {
+      if (auto it = settings.find(key); it != settings.end()) {
+        seconds = it->second;
+        break;
+      }
+    }
+  }
+  if (op_.above && op_.above->data.find("\"cache_expires\"") != std::string::npos) {
+    json::Value above = documentOf(*op_.above);
+    const json::Value* expires = above.get("cache_expires");
+    if (auto n = expires ? expires->toInt() : std::nullopt) {
+      std::int64_t floor = seconds && *seconds != 0 ? *seconds : -1;
+      seconds = std::max(floor, *n);
+    }
+  }
+  return seconds;
+}
+
+Task<bool> ResourceRun::addCacheHeaders() {
+  if (!call_.identity) {
+    if (!co_await loadAbove()) co_return false;
+    if (auto seconds = cacheSeconds()) {
+      cacheFor(call_.answer, *seconds, call_.app().clock().nowMs());
+      co_return true;
+    }
+  }
+  call_.answer.header("Cache-Control", "no-cache, no-store");
+  co_return true;
+}
+
+bool ResourceRun::refuseId() {
+  Problem problem("path", "", "Invalid object id");
+  problem.has_name = false;
+  setInvalid(call_.answer, {problem});
+  return false;
+}
+
+bool ResourceRun::refuseField(std::string name, std::string description) {
+  setInvalid(call_.answer, {Problem("body", std::move(name), std::move(description))});
+  return false;
+}
+
+store::Permissions ResourceRun::storedPermissions() const {
+  store::Permissions out;
+  if (op_.id.empty()) return out;
+  const std::string& uri = op_.objectUri();
+  for (const store::Ace& ace : op_.loaded.aces) {
+    if (ace.uri != uri) continue;
+    auto it = std::find_if(out.begin(), out.end(),
+                           [&](const auto& entry) { return entry.first == ace.permission; });
+    if (it == out.end()) {
+      out.emplace_back(ace.permission, std::vector<std::string>{ace.principal});
+    } else {
+      it->second.push_back(ace.principal);
+    }
+  }
+  return out;
+}
+
+bool ResourceRun::mayWriteDirectly(const store::Permissions& permissions) const {
+  for (const auto& [permission, principals] : permissions) {
+    if (permission != "write") continue;
+    for (const std::string& principal : principals) {
+      if (call_.is(principal) || principal == op_.owner) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace godwit::kinto

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/task.h"
+#include "kinto/call.h"
+#include "kinto/operation.h"
+#include "kinto/plugin.h"
+#include "store/session.h"
+
+namespace godwit::kinto {
+
+// Carries out one request on a resource inside a transaction. Steps answer true to go on and false
+// when call.answer is complete.
+class ResourceRun {
+ public:
+  ResourceRun(store::Session& session, Call& call);
+
+  Task<bool> run();
+
+ private:
+  // --- resource_run.cc: who may
+  Task<bool> load();
+  Task<bool> loadAbove();  // the parent object where it must exist; 404 without
+  Task<bool> authorizeObject();
+  Task<bool> authorizeList();
+  Task<bool> findShared(const Grants& grants, const char* permission);
+  [[nodiscard]] bool granted(const Grants& grants) const;
+  bool refuse();
+  bool reportProblems();  // of the request's form
+  bool reportLate();      // of filters
+  bool failed(const Error& error);
+  bool notFound();
+  bool refuseId();
+  bool refuseField(std::string name, std::string description);
+
+  // --- preconditions and headers
+  Task<bool> checkUnmodified(bool exists, const store::Object* object);
+  bool notModified(store::Timestamp current);
+  Task<bool> listTimestamp();
+  Task<bool> addCacheHeaders();
+  [[nodiscard]] std::optional<std::int64_t> cacheSeconds() const;
+
+  // --- resource_read.cc
+  Task<bool> getObject();
+  Task<bool> getList();
+  Task<bool> countList();
+  void nextPage(const store::Object& last, std::int64_t offset, std::string nonce);
+  void answerObject(const store::Object& object, const store::Permissions& permissions);
+
+  // --- resource_write.cc
+  Task<bool> post();
+  Task<bool> put();
+  Task<bool> patch();
+  Task<bool> deleteObject();
+  Task<bool> deleteList();
+  Task<bool> write(Draft& draft, store::Object& written, store::Permissions& permissions);
+  bool patchDocument(Draft& draft, json::Value& applied);
+  bool patchWithOperations(Draft& draft, json::Value& document, json::Value& applied);
+  void replacePermissions(Draft& draft);
+  void mergePermissions(Draft& draft);
+  void answerPatched(const store::Object& written, const store::Permissions& permissions,
+                     const json::Value& applied, const json::Value& before);
+  Task<bool> changed(const Event& event);
+  [[nodiscard]] Event makeEvent(Action action, const store::Object& object) const;
+
+  [[nodiscard]] store::Permissions storedPermissions() const;
+  [[nodiscard]] bool mayWriteDirectly(const store::Permissions& permissions) const;
+
+  store::Session& s_;
+  Call& call_;
+  Operation& op_;
+  const Resource& resource_;
+  const Config& config_;
+};
+
+// What follows from a change: what lies below a deleted object goes, and group membership follows
+// the members of groups. Within the transaction.
+Task<Result<void>> cascade(store::Session& session, const Event& event);
+
+}  // namespace godwit::kinto
