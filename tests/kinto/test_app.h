@@ -1,0 +1,79 @@
+#pragma once
+
+#include <future>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "json/value.h"
+#include "kinto/app.h"
+#include "store/backend.h"
+#include "store/test_reactor.h"
+
+namespace godwit::kinto {
+
+// An answer as a client sees it.
+struct Seen {
+  int status = 0;
+  std::string body;
+  std::string headers;
+
+  [[nodiscard]] std::string header(std::string_view name) const;
+  [[nodiscard]] bool has(std::string_view name) const { return !header(name).empty(); }
+  [[nodiscard]] json::Value json() const;
+  // Value at a JSON pointer as JSON text, "" when absent.
+  [[nodiscard]] std::string at(std::string_view pointer) const;
+};
+
+using HeaderList = std::vector<std::pair<std::string, std::string>>;
+
+// The whole API over a backend, without sockets. Calls are made on a loop thread of its own.
+class TestApp {
+ public:
+  explicit TestApp(Config config = basicConfig(), const std::string& backend = "memory",
+                   std::vector<std::unique_ptr<Plugin>> plugins = {});
+  ~TestApp();
+
+  // basicauth on, nothing else unusual.
+  static Config basicConfig();
+  // Backends the scenarios run on.
+  static std::vector<std::string> backends();
+
+  // `as`: a user name, "" for nobody. `path` without version prefix unless it starts with '!'.
+  Seen send(std::string_view method, std::string_view path, std::string_view as = "",
+            std::string_view body = "", HeaderList headers = {});
+  Seen get(std::string_view path, std::string_view as = "", HeaderList headers = {}) {
+    return send("GET", path, as, "", std::move(headers));
+  }
+  Seen put(std::string_view path, std::string_view as, std::string_view body = "",
+           HeaderList headers = {}) {
+    return send("PUT", path, as, body, std::move(headers));
+  }
+  Seen post(std::string_view path, std::string_view as, std::string_view body = "",
+            HeaderList headers = {}) {
+    return send("POST", path, as, body, std::move(headers));
+  }
+  Seen patch(std::string_view path, std::string_view as, std::string_view body,
+             HeaderList headers = {}) {
+    return send("PATCH", path, as, body, std::move(headers));
+  }
+  Seen del(std::string_view path, std::string_view as, HeaderList headers = {}) {
+    return send("DELETE", path, as, "", std::move(headers));
+  }
+
+  // The prefixed user id of `name`.
+  [[nodiscard]] std::string userId(std::string_view name) const;
+  [[nodiscard]] const App& app() const { return *app_; }
+
+ private:
+  std::string folder_;  // of a file backend, removed at the end
+  std::unique_ptr<store::Backend> backend_;
+  std::unique_ptr<store::Cache> cache_;
+  std::unique_ptr<App> app_;
+  std::unique_ptr<store::TestReactor> reactor_;
+};
+
+}  // namespace godwit::kinto
