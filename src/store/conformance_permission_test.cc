@@ -50,6 +50,12 @@ TEST_P(StoreConformance, GroupsOfUsers) {
   ASSERT_TRUE(c.write([&](Session& s) { return s.removePrincipal("/buckets/b/groups/*"); }).ok());
   EXPECT_EQ(of("alice"), "");
   EXPECT_EQ(of("bob"), "");
+  // Everybody logged in has the groups of system.Authenticated, once.
+  add("system.Authenticated", "/buckets/b/groups/all");
+  add("bob", "/buckets/b/groups/all");
+  EXPECT_EQ(of("alice"), "/buckets/b/groups/all");
+  EXPECT_EQ(of("bob"), "/buckets/b/groups/all");
+  EXPECT_EQ(of("system.Authenticated"), "/buckets/b/groups/all");
   // Removing what is not there is no error.
   EXPECT_TRUE(c.write([&](Session& s) { return s.removeUserPrincipal("x", "y"); }).ok());
   EXPECT_TRUE(c.write([&](Session& s) { return s.removePrincipal("nobody*"); }).ok());

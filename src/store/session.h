@@ -74,6 +74,7 @@ class Session {
   virtual Task<Result<Size>> size(const Ref& ref) = 0;
 
   // --- Groups
+  // As Loaded::groups: with those of kAuthenticated, each once.
   virtual Task<Result<std::vector<std::string>>> userPrincipals(std::string_view user) = 0;
   virtual Task<Result<void>> addUserPrincipal(std::string_view user,
                                               std::string_view principal) = 0;

@@ -76,6 +76,9 @@ struct Ace {
   std::string principal;
 };
 
+// The user whose groups are everybody's who is logged in.
+inline constexpr std::string_view kAuthenticated = "system.Authenticated";
+
 // Principals by permission of one object.
 using Permissions = std::vector<std::pair<std::string, std::vector<std::string>>>;
 
@@ -88,7 +91,8 @@ struct LoadSpec {
 };
 
 struct Loaded {
-  std::vector<std::string> groups;  // principals added to `user` by groups
+  // Principals added to `user` by groups, and those every known user has through kAuthenticated.
+  std::vector<std::string> groups;
   std::vector<Ace> aces;
   std::optional<Object> object;  // absent when missing; a tombstone counts as missing
 };

@@ -127,9 +127,7 @@ void MemoryStore::eraseRow(List& list, const std::string& id) {
 
 Result<Loaded> MemoryStore::load(const LoadSpec& spec) {
   Loaded out;
-  if (auto it = groups_.find(spec.user); !spec.user.empty() && it != groups_.end()) {
-    out.groups.assign(it->second.begin(), it->second.end());
-  }
+  if (!spec.user.empty()) out.groups = std::move(*userPrincipals(spec.user));
   auto entries = aces(spec.uris);
   out.aces = std::move(*entries);
   if (spec.ref) {
@@ -385,9 +383,15 @@ void MemoryStore::setGroups(const std::string& user, Principals principals) {
 }
 
 Result<std::vector<std::string>> MemoryStore::userPrincipals(std::string_view user) {
-  auto it = groups_.find(user);
-  if (it == groups_.end()) return std::vector<std::string>();
-  return std::vector<std::string>(it->second.begin(), it->second.end());
+  std::vector<std::string> out;
+  auto own = groups_.find(user);
+  if (own != groups_.end()) out.assign(own->second.begin(), own->second.end());
+  auto all = groups_.find(kAuthenticated);
+  if (all == groups_.end() || all == own) return out;
+  for (const std::string& principal : all->second) {
+    if (own == groups_.end() || !own->second.contains(principal)) out.push_back(principal);
+  }
+  return out;
 }
 
 Result<void> MemoryStore::addUserPrincipal(std::string_view user, std::string_view principal) {
