@@ -9,6 +9,7 @@
 #include "json/patch.h"
 #include "kinto/text.h"
 #include "store/memory/memory.h"
+#include "store/sqlite/sqlite.h"
 
 namespace godwit::kinto {
 
@@ -41,13 +42,21 @@ Config TestApp::basicConfig() {
   return config;
 }
 
-std::vector<std::string> TestApp::backends() { return {"memory"}; }
+std::vector<std::string> TestApp::backends() { return {"memory", "sqlite"}; }
 
 TestApp::TestApp(Config config, const std::string& backend,
                  std::vector<std::unique_ptr<Plugin>> plugins) {
-  if (backend == "memory") backend_ = store::makeMemoryBackend();
-  if (!backend_) std::abort();
-  cache_ = store::makeMemoryCache();
+  if (backend == "memory") {
+    backend_ = store::makeMemoryBackend();
+    cache_ = store::makeMemoryCache();
+  } else {
+    folder_ = (std::filesystem::temp_directory_path() / "godwit-api-XXXXXX").string();
+    if (!::mkdtemp(folder_.data())) std::abort();
+    auto stores = store::openSqlite(store::SqliteOptions(folder_ + "/godwit.db"));
+    if (!stores.ok()) std::abort();
+    backend_ = std::move(stores->backend);
+    cache_ = std::move(stores->cache);
+  }
   App::Parts parts;
   parts.backend = backend_.get();
   parts.cache = cache_.get();
@@ -64,6 +73,9 @@ TestApp::TestApp(Config config, const std::string& backend,
 TestApp::~TestApp() {
   backend_->stop(Deadline::after(std::chrono::seconds(10)));
   reactor_.reset();
+  app_.reset();
+  cache_.reset();
+  backend_.reset();
   if (!folder_.empty()) std::filesystem::remove_all(folder_);
 }
 
