@@ -48,6 +48,7 @@ Task<bool> ResourceRun::countList() {
   if (!co_await authorizeList()) co_return false;
   if (!co_await loadAbove()) co_return false;
   if (!reportProblems()) co_return false;
+  if (op_.invalid_parent) co_return noParent();
   if (!co_await listTimestamp()) co_return false;
   if (notModified(op_.list_timestamp)) co_return true;
   if (!co_await checkUnmodified(true, nullptr)) co_return false;
@@ -86,6 +87,7 @@ Task<bool> ResourceRun::getList() {
   if (!co_await authorizeList()) co_return false;
   if (!co_await loadAbove()) co_return false;
   if (!reportProblems()) co_return false;
+  if (op_.invalid_parent) co_return noParent();
   if (!co_await listTimestamp()) co_return false;
   if (notModified(op_.list_timestamp)) co_return true;
   if (!co_await checkUnmodified(true, nullptr)) co_return false;

@@ -321,6 +321,13 @@ Task<bool> ResourceRun::addCacheHeaders() {
   co_return true;
 }
 
+bool ResourceRun::noParent() {
+  const std::string& above = op_.uris[resource_.depth - 1];
+  setNotFound(call_.answer, kErrnoMissingResource, above.substr(above.rfind('/') + 1),
+              resource_.parent->name);
+  return false;
+}
+
 bool ResourceRun::refuseId() {
   Problem problem("path", "", "Invalid object id");
   problem.has_name = false;

@@ -33,6 +33,7 @@ class ResourceRun {
   bool reportLate();      // of filters
   bool failed(const Error& error);
   bool notFound();
+  bool noParent();  // an ancestor's id is none; a '*' must never be taken for a pattern
   bool refuseId();
   bool refuseField(std::string name, std::string description);
 

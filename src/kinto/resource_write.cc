@@ -166,6 +166,7 @@ Task<bool> ResourceRun::post() {
   if (op_.invalid_id) co_return refuseId();
   if (!co_await authorizeObject()) co_return false;
   if (!reportProblems()) co_return false;
+  if (op_.invalid_parent) co_return noParent();
   const store::Object* existing = op_.loaded.object ? &*op_.loaded.object : nullptr;
   if (!co_await checkUnmodified(existing != nullptr, existing)) co_return false;
   if (existing) {
@@ -196,6 +197,7 @@ Task<bool> ResourceRun::put() {
   if (!co_await authorizeObject()) co_return false;
   if (!reportProblems()) co_return false;
   if (op_.invalid_id) co_return refuseId();
+  if (op_.invalid_parent) co_return noParent();
   const store::Object* existing = exists ? &*op_.loaded.object : nullptr;
   if (!co_await checkUnmodified(exists, existing)) co_return false;
   if (op_.body.has_data && op_.body.id && !(*op_.body.id == Value(op_.id))) {
@@ -394,13 +396,7 @@ Task<bool> ResourceRun::deleteList() {
   if (!co_await loadAbove()) co_return false;
   if (!co_await authorizeList()) co_return false;
   if (!reportProblems()) co_return false;
-  if (op_.invalid_parent) {
-    // A '*' in the path must never be taken for a pattern.
-    const std::string& above = op_.uris.back();
-    setNotFound(call_.answer, kErrnoMissingResource, above.substr(above.rfind('/') + 1),
-                resource_.parent->name);
-    co_return false;
-  }
+  if (op_.invalid_parent) co_return noParent();
   if (!co_await listTimestamp()) co_return false;
   if (!co_await checkUnmodified(true, nullptr)) co_return false;
   if (!reportLate()) co_return false;
