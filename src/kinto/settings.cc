@@ -25,9 +25,9 @@ std::string Setting::shown(std::string_view key) const {
   return secret ? "***" : maskUrl(t);
 }
 
-void SettingsInput::takeEnvironment(const char* const* environ) {
-  for (; environ != nullptr && *environ != nullptr; ++environ) {
-    std::string_view entry(*environ);
+void SettingsInput::takeEnvironment(const char* const* env) {
+  for (; env != nullptr && *env != nullptr; ++env) {
+    std::string_view entry(*env);
     std::size_t eq = entry.find('=');
     if (eq == std::string_view::npos) continue;
     environment.emplace_back(entry.substr(0, eq), entry.substr(eq + 1));

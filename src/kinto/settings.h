@@ -42,7 +42,7 @@ struct SettingsInput {
 
   SettingsInput() = default;
   // Takes NAME=value strings, as in environ(7).
-  void takeEnvironment(const char* const* environ);
+  void takeEnvironment(const char* const* env);
 };
 
 // Defaults < INI < environment < flags, resolved and checked as Kinto does. Keys are without
