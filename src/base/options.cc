@@ -58,6 +58,7 @@ std::optional<double> factorOf(const std::array<Scale, N>& scales, std::string_v
   return it == scales.end() ? std::nullopt : std::optional<double>(it->factor);
 }
 
+constexpr std::size_t kMaxKey = 512;  // matching patterns is quadratic in the length of a key
 constexpr double kExact = 9'007'199'254'740'992;  // integers beyond are not all doubles
 
 std::string outOfRange(const OptionDef& o) {
@@ -242,6 +243,7 @@ bool matchesPattern(std::string_view pattern, std::string_view key) {
 }
 
 const OptionDef* findOption(std::span<const OptionDef> table, std::string_view key) {
+  if (key.size() > kMaxKey) return nullptr;
   const OptionDef* pattern = nullptr;
   for (const OptionDef& o : table) {
     if (o.key == key) return &o;

@@ -103,6 +103,7 @@ Result<Settings> SettingsLoader::load(const SettingsInput& input) {
   resolveDataDir();
   check();
   checkPlugins();
+  checkCombinations();
   if (!problems_.empty()) return Error(ErrorCode::kInvalid, join(problems_));
   return std::move(settings_);
 }
@@ -371,6 +372,28 @@ void SettingsLoader::checkPlugins() {
     if (name.substr(0, 14) == "kinto.plugins.") name.remove_prefix(14);
     if (std::find(kPlugins.begin(), kPlugins.end(), name) != kPlugins.end()) continue;
     warn(origin + ": plugin '" + plugin + "' is not built in and is left out");
+  }
+}
+
+void SettingsLoader::checkCombinations() {
+  if (settings_.backend("permission_backend") != settings_.backend("storage_backend")) {
+    warn(settings_.find("permission_backend")->origin.text() +
+         ": permissions are kept in the storage backend (" + settings_.backend("storage_backend") +
+         "), so that both change in one transaction");
+  }
+  for (const auto& [key, s] : settings_.values_) {
+    constexpr std::string_view kGenerator = "id_generator";
+    if (key.size() < kGenerator.size() || s.origin.kind == OriginKind::kDefault ||
+        key.compare(key.size() - kGenerator.size(), kGenerator.size(), kGenerator) != 0) {
+      continue;
+    }
+    std::string name = s.text().substr(s.text().rfind('.') + 1);
+    bool known =
+        name.empty() || name == "UUID4" || name == "RelaxedUUID" || name == "NameGenerator";
+    if (!known) {
+      warn(s.origin.text() + ": setting '" + key + "': Python class '" + s.text() +
+           "' cannot be loaded, ids are made as by default");
+    }
   }
 }
 

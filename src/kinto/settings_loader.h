@@ -28,6 +28,7 @@ class SettingsLoader {
   void resolveDataDir();
   void check();
   void checkPlugins();
+  void checkCombinations();
 
   // Sets the key over what weaker sources said.
   void set(std::string_view key, std::string raw, OriginKind kind, std::string origin);

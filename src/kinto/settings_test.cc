@@ -229,6 +229,19 @@ TEST_F(SettingsTest, data_folder_comes_from_the_environment) {
   EXPECT_EQ(good().getString("godwit.data_dir"), "/g");
 }
 
+TEST_F(SettingsTest, what_cannot_be_followed_is_said) {
+  app("kinto.storage_backend = kinto.core.storage.postgresql\n"
+      "kinto.permission_backend = kinto.core.permission.memory\n"
+      "kinto.group_id_generator = mine.Generator\n"
+      "kinto.record_id_generator = kinto.views.RelaxedUUID\n");
+  EXPECT_EQ(
+      warnings(good()),
+      "f:4: permissions are kept in the storage backend (postgresql), so that both change in "
+      "one transaction\n"
+      "f:5: setting 'group_id_generator': Python class 'mine.Generator' cannot be loaded, ids "
+      "are made as by default\n");
+}
+
 TEST_F(SettingsTest, a_file_that_is_no_configuration_says_so) {
   ini("[other]\nx = 1\n");
   EXPECT_EQ(bad(), "f: has no section [app:main] (hint: godwit config example)");
