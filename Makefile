@@ -32,7 +32,7 @@ check:
 	tools/check
 
 format:
-	git ls-files -co --exclude-standard '*.cc' '*.h' | xargs -r clang-format -i
+	git ls-files -co --exclude-standard '*.cc' '*.h' | grep -v '\.gen\.' | xargs -r clang-format -i
 
 gen:
 	tools/gen

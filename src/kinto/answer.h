@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kinto/config.h"
+#include "kinto/errors.gen.h"
 
 namespace godwit::kinto {
 
@@ -43,22 +44,6 @@ struct Problem {
 
   Problem(std::string_view where, std::string what, std::string why)
       : location(where), name(std::move(what)), description(std::move(why)) {}
-};
-
-enum Errno : int {
-  kErrnoMissingAuth = 104,
-  kErrnoInvalidParameters = 107,
-  kErrnoUnknownId = 110,
-  kErrnoMissingResource = 111,
-  kErrnoTooLarge = 113,
-  kErrnoModified = 114,
-  kErrnoMethod = 115,
-  kErrnoVersion = 116,
-  kErrnoForbidden = 121,
-  kErrnoConstraint = 122,
-  kErrnoBackend = 201,
-  kErrnoDeprecated = 202,
-  kErrnoUndefined = 999,
 };
 
 // Fills status, errno and body as {"code","errno","error","message"?,"info"?,"details"?}. The error

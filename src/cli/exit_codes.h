@@ -1,0 +1,19 @@
+#pragma once
+
+// How `godwit` ends. Scripts rely on these numbers.
+namespace godwit::cli {
+
+enum ExitCode : int {
+  kExitOk = 0,
+  kExitFailed = 1,    // it could not be done
+  kExitUsage = 2,     // the command line makes no sense
+  kExitConfig = 3,    // a setting is impossible
+  kExitNotReady = 4,  // `health`: the server does not answer, or not well
+
+  // Of `create-user`, as Kinto's.
+  kExitReadonly = 51,
+  kExitNoAccounts = 52,
+  kExitAborted = 53,
+};
+
+}  // namespace godwit::cli

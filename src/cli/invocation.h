@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kinto/settings.h"
+
+namespace godwit::cli {
+
+enum class ColorChoice : std::uint8_t { kAuto, kAlways, kNever };
+
+// A command line, understood.
+struct Invocation {
+  std::string command;  // "serve", "config show"
+  std::string ini;      // "" when not given
+  std::vector<kinto::SettingsInput::Flag> flags;
+  std::vector<std::string> arguments;  // what stands without a dash
+  ColorChoice color = ColorChoice::kAuto;
+  bool quiet = false;
+  bool verbose = false;
+  bool json = false;
+  bool all = false;      // config show
+  bool dry_run = false;  // migrate
+  bool reload = false;   // start
+  std::string url;       // health
+  std::string timeout = "5s";
+  std::string backend;  // init
+  std::string cache_backend;
+  std::string host;
+  std::optional<std::string> username;  // create-user
+  std::optional<std::string> password;
+  std::uint64_t max_retained = 0;  // purge-deleted
+};
+
+// Either something to do, or what to print instead (help, a complaint) and the exit code.
+struct Understood {
+  std::optional<Invocation> invocation;
+  int code = 0;
+  std::string out;
+  std::string err;
+};
+
+Understood understand(const std::vector<std::string>& arguments);
+
+struct Command {
+  std::string_view name;
+  std::string_view summary;
+};
+// In the order of the help.
+const std::vector<Command>& commands();
+
+}  // namespace godwit::cli

@@ -1,0 +1,55 @@
+#include <ostream>
+
+#include "base/log.h"
+#include "cli/context.h"
+
+namespace godwit::cli {
+namespace {
+
+log::Level levelOf(const std::string& name) {
+  if (name == "debug") return log::Level::kDebug;
+  if (name == "warn") return log::Level::kWarn;
+  return name == "error" ? log::Level::kError : log::Level::kInfo;
+}
+
+log::Format formatOf(const Context& context, const kinto::Settings& settings) {
+  std::string name = settings.getString("godwit.log_format");
+  if (settings.find("godwit.log_format")->origin.kind == OriginKind::kDefault &&
+      settings.has("logging_renderer")) {
+    bool classic = settings.getString("logging_renderer").find("Classic") != std::string::npos;
+    name = classic ? "text" : "json";
+  }
+  if (name == "json") return log::Format::kJson;
+  if (name == "text") return log::Format::kText;
+  if (name == "color" || context.in.color == ColorChoice::kAlways) return log::Format::kColor;
+  log::Format automatic = log::formatFor(2);
+  bool plain = automatic == log::Format::kColor && context.in.color == ColorChoice::kNever;
+  return plain ? log::Format::kText : automatic;
+}
+
+}  // namespace
+
+int serveCommand(const Context& context) {
+  bool kintos = context.in.command == "start";
+  auto settings = context.loadSettings(kintos);
+  if (!settings) return kExitConfig;
+  log::Options options;
+  options.level = levelOf(settings->getString("godwit.log_level"));
+  options.format = formatOf(context, *settings);
+  options.program = "godwit";
+  log::configure(options);
+  for (const std::string& w : settings->warnings()) log::warn("configuration", {{"message", w}});
+  if (context.in.reload) {
+    log::warn("configuration", {{"message",
+                                 "--reload has no effect: godwit-run swaps generations "
+                                 "on SIGHUP"}});
+  }
+  if (context.programs.serve == nullptr) return context.fail("serve", "not part of this build");
+  auto served = context.programs.serve(*settings, kinto::ServeOptions(programVersion()));
+  if (served.ok()) return kExitOk;
+  if (!served.error().detail.empty()) log::debug("serve", {{"detail", served.error().detail}});
+  bool config = served.error().code == ErrorCode::kInvalid;
+  return context.fail("serve", served.error().message, config ? kExitConfig : kExitFailed);
+}
+
+}  // namespace godwit::cli

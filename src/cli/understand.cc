@@ -1,0 +1,342 @@
+// The only file that knows CLI11.
+#include <CLI/CLI.hpp>
+
+#include "base/options.h"
+#include "cli/exit_codes.h"
+#include "cli/invocation.h"
+#include "kinto/options.gen.h"
+
+namespace godwit::cli {
+namespace {
+
+using Flag = kinto::SettingsInput::Flag;
+
+constexpr char kShortHelp[] =
+    "Godwit: a JSON store that speaks Kinto's HTTP API.\n"
+    "\n"
+    "  godwit serve                      serve from an SQLite file on http://127.0.0.1:8888/v1/\n"
+    "  godwit serve --ini kinto.ini      serve what an existing Kinto configuration says\n"
+    "  godwit config check --ini kinto.ini    tell what is wrong with it\n"
+    "\n"
+    "commands:\n";
+
+std::string shortHelp() {
+  std::string text = kShortHelp;
+  for (const Command& c : commands()) {
+    std::string name(c.name);
+    name.resize(std::max<std::size_t>(name.size() + 2, 18), ' ');
+    text += "  " + name + std::string(c.summary) + "\n";
+  }
+  return text + "\nMore: godwit COMMAND --help; every setting: godwit config explain KEY\n";
+}
+
+std::string unknownCommand(const std::string& where, const std::string& word,
+                           const std::vector<std::string_view>& known) {
+  std::string_view near = nearest(word, known);
+  std::string text = "godwit: unknown command '" + where + word + "'";
+  text +=
+      near.empty() ? " (hint: godwit help)" : " (did you mean " + where + std::string(near) + "?)";
+  return text + "\n";
+}
+
+// The part of `name` after "config ", or "".
+std::string_view below(std::string_view name, std::string_view group) {
+  if (name.size() <= group.size() || name.substr(0, group.size()) != group) return {};
+  return name.substr(group.size());
+}
+
+class Grammar {
+ public:
+  Grammar() : app_("Godwit: a JSON store that speaks Kinto's HTTP API.", "godwit") {
+    app_.require_subcommand(1);
+    app_.set_version_flag("--version", std::string());  // handled before
+    CLI::App* config = app_.add_subcommand("config", "Look at the configuration");
+    config->require_subcommand(1);
+    for (const Command& c : commands()) {
+      std::string_view sub = below(c.name, "config ");
+      CLI::App* parent = sub.empty() ? &app_ : config;
+      CLI::App* command =
+          parent->add_subcommand(std::string(sub.empty() ? c.name : sub), std::string(c.summary));
+      describe(std::string(c.name), *command);
+      apps_.emplace_back(std::string(c.name), command);
+    }
+  }
+
+  Understood parse(std::vector<std::string> arguments) {
+    Understood u;
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+    try {
+      app_.parse(std::move(arguments));
+    } catch (const CLI::CallForHelp&) {
+      u.out = chosen()->help(pathOf(chosen()->get_parent()));
+      return u;
+    } catch (const CLI::ParseError& e) {
+      u.code = kExitUsage;
+      u.err = complaint(e);
+      return u;
+    }
+    for (auto& [name, app] : apps_) {
+      if (app->parsed()) in_.command = name;
+    }
+    if (verbose_) in_.verbose = true;
+    for (const std::string& s : sets_) {
+      std::size_t eq = s.find('=');
+      if (eq == std::string::npos || eq == 0) {
+        u.code = kExitUsage;
+        u.err = "godwit: --set takes KEY=VALUE, not '" + s + "'\n";
+        return u;
+      }
+      std::string key = s.substr(0, eq);
+      if (key.compare(0, 6, "kinto.") == 0) key.erase(0, 6);
+      in_.flags.push_back({key, s.substr(eq + 1), "--set"});
+    }
+    for (Flag& f : table_flags_) {
+      if (!f.value.empty()) in_.flags.push_back(f);
+    }
+    u.invocation = std::move(in_);
+    return u;
+  }
+
+ private:
+  void describe(const std::string& name, CLI::App& app) {
+    app.add_option("--color", color_, "Colour: auto, always or never")
+        ->transform(CLI::CheckedTransformer(
+            std::map<std::string, ColorChoice>{{"auto", ColorChoice::kAuto},
+                                               {"always", ColorChoice::kAlways},
+                                               {"never", ColorChoice::kNever}}))
+        ->option_text("WHEN")
+        ->each([this](const std::string&) { in_.color = color_; });
+    app.add_flag("-q,--quiet", in_.quiet, "Say only what is wrong");
+    app.add_flag("-v,--verbose,--debug", verbose_, "Say everything");
+    if (name == "help") {
+      app.add_option("command", in_.arguments, "The command to explain");
+      return;
+    }
+    if (name == "version") {
+      app.add_flag("--json", in_.json, "Print JSON");
+      app.add_option("--ini", in_.ini, "Accepted for Kinto's sake")->option_text("FILE");
+      return;
+    }
+    if (name == "completion") {
+      app.add_option("shell", in_.arguments, "bash, zsh or fish")->required()->option_text("SHELL");
+      return;
+    }
+    app.add_option("--ini", in_.ini,
+                   "Configuration file (else $KINTO_INI" +
+                       std::string(isKintos(name) ? ", else config/kinto.ini)" : ")"))
+        ->option_text("FILE");
+    if (name == "serve" || name == "start") serving(name, app);
+    if (name.compare(0, 7, "config ") == 0 || name == "health") {
+      app.add_flag("--json", in_.json, "Print JSON");
+      app.add_option("--set", sets_, "Override a setting, as KEY=VALUE")->option_text("KEY=VALUE");
+    }
+    if (name == "config show") {
+      app.add_flag("--all", in_.all, "Also what is at its default");
+      app.add_option("key", in_.arguments, "Only these settings")->option_text("[KEY...]");
+    }
+    if (name == "config explain") {
+      app.add_option("key", in_.arguments, "The settings to explain")
+          ->required()
+          ->option_text("KEY...");
+    }
+    if (name == "health") {
+      app.add_option("--url", in_.url, "Server to ask, as http://host:port/v1/ or unix:/path")
+          ->option_text("URL");
+      app.add_option("--timeout", in_.timeout, "How long to wait for the answer")
+          ->option_text("DURATION");
+    }
+    if (name == "init") {
+      app.add_option("--backend", in_.backend, "Store: sqlite, memory or postgresql")
+          ->check(CLI::IsMember({"sqlite", "memory", "postgresql"}))
+          ->option_text("NAME");
+      app.add_option("--cache-backend", in_.cache_backend,
+                     "Cache: sqlite, memory, postgresql, redis or memcached")
+          ->check(CLI::IsMember({"sqlite", "memory", "postgresql", "redis", "memcached"}))
+          ->option_text("NAME");
+      app.add_option("--host", in_.host, "Address to listen on")->option_text("HOST");
+    }
+    if (name == "migrate") {
+      app.add_flag("--dry-run", in_.dry_run, "Only say what would be done");
+    }
+    if (name == "create-user") {
+      app.add_option("-u,--username", in_.username, "Name of the account")->option_text("NAME");
+      app.add_option("-p,--password", in_.password,
+                     "Its password (asked for when not given, so that it stays out of ps)")
+          ->option_text("PASSWORD");
+    }
+    if (name == "purge-deleted") {
+      app.add_option("arguments", in_.arguments,
+                     "Resources (such as record bucket group), then how many tombstones of each "
+                     "list to keep")
+          ->required()
+          ->option_text("RESOURCE... MAX_RETAINED");
+    }
+  }
+
+  static bool isKintos(const std::string& name) {
+    for (const char* k :
+         {"start", "init", "migrate", "flush-cache", "create-user", "purge-deleted"}) {
+      if (name == k) return true;
+    }
+    return false;
+  }
+
+  void serving(const std::string& name, CLI::App& app) {
+    app.add_option("--set", sets_, "Override a setting, as KEY=VALUE")->option_text("KEY=VALUE");
+    if (name == "start") app.add_flag("--reload", in_.reload, "Accepted for Kinto's sake");
+    for (const OptionDef& o : kinto::options()) {
+      if (o.flag.empty()) continue;
+      std::string help(o.help);
+      help.pop_back();
+      if (o.has_fallback && !o.fallback.empty()) help += " [" + std::string(o.fallback) + "]";
+      std::string key(o.key);
+      std::string flag(o.flag);
+      app.add_option_function<std::string>(
+             flag,
+             [this, key, flag](const std::string& value) {
+               table_flags_.push_back({key, value, flag});
+             },
+             help)
+          ->option_text(std::string(typeName(o)));
+    }
+  }
+
+  static std::string_view typeName(const OptionDef& o) {
+    switch (o.type) {
+      case OptionType::kBool:
+        return "BOOL";
+      case OptionType::kInt:
+      case OptionType::kNumber:
+        return "N";
+      case OptionType::kDuration:
+        return "DURATION";
+      case OptionType::kSize:
+        return "SIZE";
+      case OptionType::kPath:
+        return "PATH";
+      case OptionType::kUrl:
+        return "URL";
+      case OptionType::kChoice:
+        return "NAME";
+      case OptionType::kList:
+      case OptionType::kString:
+        break;
+    }
+    return "TEXT";
+  }
+
+  // The deepest command the arguments named.
+  CLI::App* chosen() {
+    CLI::App* app = &app_;
+    for (auto subs = app->get_subcommands(); !subs.empty(); subs = app->get_subcommands()) {
+      app = subs.front();
+    }
+    return app;
+  }
+
+  // "godwit config show"; "" for no command.
+  static std::string pathOf(const CLI::App* app) {
+    if (app == nullptr) return "";
+    std::string above = pathOf(app->get_parent());
+    return above.empty() ? app->get_name() : above + " " + app->get_name();
+  }
+
+  std::string complaint(const CLI::ParseError& e) {
+    CLI::App* app = chosen();
+    std::string name = pathOf(app);
+    std::vector<std::string> extra = app_.remaining(true);
+    if (!extra.empty()) {
+      std::string word = extra.front().substr(0, extra.front().find('='));
+      std::vector<std::string> names;
+      for (const CLI::Option* o : app->get_options()) {
+        for (const std::string& l : o->get_lnames()) names.push_back("--" + l);
+      }
+      std::vector<std::string_view> views(names.begin(), names.end());
+      std::string_view near = word[0] == '-' ? nearest(word, views) : std::string_view();
+      return name + ": unknown argument '" + word + "'" +
+             (near.empty() ? " (hint: " + name + " --help)"
+                           : " (did you mean " + std::string(near) + "?)") +
+             "\n";
+    }
+    return name + ": " + e.what() + " (hint: " + name + " --help)\n";
+  }
+
+  CLI::App app_;
+  std::vector<std::pair<std::string, CLI::App*>> apps_;
+  Invocation in_;
+  ColorChoice color_ = ColorChoice::kAuto;
+  bool verbose_ = false;
+  std::vector<std::string> sets_;
+  std::vector<Flag> table_flags_;
+};
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> kCommands = {
+      {"serve", "Serve the HTTP API"},
+      {"config check", "Tell what is wrong with the configuration"},
+      {"config show", "Print settings in force and where each comes from"},
+      {"config explain", "Explain a setting"},
+      {"config example", "Print a complete commented configuration file"},
+      {"health", "Ask a running server whether it works"},
+      {"init", "Write a configuration file to start from"},
+      {"start", "Serve, with Kinto's options and defaults"},
+      {"migrate", "Create or upgrade the database"},
+      {"create-user", "Create an account or change its password"},
+      {"flush-cache", "Forget everything cached"},
+      {"purge-deleted", "Forget old tombstones"},
+      {"completion", "Print a completion script for a shell"},
+      {"version", "Print the version, the build and its libraries"},
+      {"help", "Explain a command"},
+  };
+  return kCommands;
+}
+
+Understood understand(const std::vector<std::string>& arguments) {
+  Understood u;
+  std::string first = arguments.empty() ? "help" : arguments[0];
+  if (first == "-h" || first == "--help") first = "help";
+  if (first == "-V" || first == "--version") {
+    u.invocation.emplace().command = "version";
+    return u;
+  }
+  if (first == "help") {
+    if (arguments.size() < 2 || arguments[1][0] == '-') {
+      u.out = shortHelp();
+      return u;
+    }
+    std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
+    rest.emplace_back("--help");
+    return understand(rest);
+  }
+  if (first[0] != '-') {
+    std::vector<std::string_view> top;
+    std::vector<std::string_view> under;
+    for (const Command& c : commands()) {
+      if (std::string_view sub = below(c.name, "config "); !sub.empty()) {
+        under.push_back(sub);
+      } else {
+        top.push_back(c.name);
+      }
+    }
+    top.emplace_back("config");
+    auto has = [](const auto& names, const std::string& word) {
+      return std::find(names.begin(), names.end(), word) != names.end();
+    };
+    if (!has(top, first)) {
+      u.code = kExitUsage;
+      u.err = unknownCommand("", first, top);
+      return u;
+    }
+    if (first == "config" && arguments.size() > 1 && arguments[1][0] != '-' &&
+        !has(under, arguments[1])) {
+      u.code = kExitUsage;
+      u.err = unknownCommand("config ", arguments[1], under);
+      return u;
+    }
+  }
+  return Grammar().parse(arguments);
+}
+
+}  // namespace godwit::cli

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "godwit/result.h"
+#include "kinto/settings.h"
+
+// What `godwit` does with a store, for the command line. Blocking; from the main thread.
+namespace godwit::kinto {
+
+struct ServeOptions {
+  std::string version;  // of the program, for the hello view
+  ServeOptions() = default;
+  explicit ServeOptions(std::string v) : version(std::move(v)) {}
+};
+
+// Serves until drained by SIGTERM or SIGINT. Logging is configured already. Says on the log when it
+// is ready. kInvalid for settings that contradict each other, other errors when it cannot run.
+Result<void> serve(const Settings& settings, const ServeOptions& options);
+
+// Creates or upgrades the schemas; says what it did (or would do), a line each.
+Result<std::vector<std::string>> migrate(const Settings& settings, bool dry_run);
+Result<void> flushCache(const Settings& settings);
+// Creates or replaces an account whose name has been checked.
+Result<void> createUser(const Settings& settings, const std::string& name,
+                        const std::string& password);
+// Keeps the newest `keep` tombstones of each list of these resources. Returns how many went.
+Result<std::uint64_t> purgeDeleted(const Settings& settings,
+                                   const std::vector<std::string>& resources, std::uint64_t keep);
+
+}  // namespace godwit::kinto
