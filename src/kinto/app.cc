@@ -335,9 +335,10 @@ void App::complete(Call& call) const {
                 static_cast<double>(randomBelow(1'000'000)) < *config_.backoff_percentage * 10'000;
     if (send) answer.header("Backoff", config_.backoff);
   }
-  if (call.route && config_.cors_origins.empty()) return;
+  const Route* route = call.answered_as ? call.answered_as : call.route;
+  if (route && config_.cors_origins.empty()) return;
   if (call.headers.has_origin && !call.origin_refused) {
-    if (call.route) {
+    if (route) {
       answer.header("Access-Control-Allow-Origin", any_origin_ ? "*" : call.headers.origin);
     } else if (any_origin_) {
       answer.header("Access-Control-Allow-Origin", "*");
@@ -346,8 +347,8 @@ void App::complete(Call& call) const {
       answer.header("Access-Control-Allow-Origin", call.headers.origin);
     }
   }
-  if (call.route) {
-    answer.block(call.route->expose[indexOf(call.method)]);
+  if (route) {
+    answer.block(route->expose[indexOf(call.method)]);
   } else {
     answer.block(expose_unrouted_);
   }

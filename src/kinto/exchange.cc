@@ -139,6 +139,13 @@ void Exchange::authenticate(std::size_t next) {
   redeem(0);
 }
 
+bool isShortRead(const Call& call) {
+  if (!call.operation || !call.operation->plural) return true;
+  const ListQuery& list = call.operation->list;
+  return call.method == http::Method::kGet && list.only_last_modified &&
+         list.limit <= kPointListLimit;
+}
+
 // A page token of DELETE works once. It is taken before the work and put back if that fails.
 void Exchange::redeem(std::size_t next) {
   if (next >= tokens_.size()) return prepare(0);
@@ -156,12 +163,7 @@ void Exchange::prepare(std::size_t next) {
     if (batch) write = !batch->only_reads;
     mode = write ? store::Mode::kWrite : store::Mode::kPoint;
     if (batch && !write) mode = store::Mode::kScan;
-    if (!write && call.operation && call.operation->plural) {
-      const ListQuery& list = call.operation->list;
-      bool small = call.method == http::Method::kGet && list.only_last_modified &&
-                   list.limit <= kPointListLimit;
-      if (!small) mode = store::Mode::kScan;
-    }
+    if (!write && !isShortRead(call)) mode = store::Mode::kScan;
     return run();
   }
   plugins[next]->prepare(call, reactor, [this, next] {
@@ -182,6 +184,7 @@ Task<store::Verdict> Exchange::work(store::Session& session) {
   issued.clear();
   backend_failed = needs_scan = needs_write = false;
   call.answer.clear();
+  call.answered_as = nullptr;
   if (call.operation && call.method != http::Method::kGet) {
     // An earlier attempt may have changed it.
     parseOperation(call, started_ms);

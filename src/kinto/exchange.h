@@ -72,4 +72,7 @@ struct Exchange {
   std::vector<std::string> tokens_;  // to redeem
 };
 
+// A read that touches few rows, for which a loop thread may wait.
+[[nodiscard]] bool isShortRead(const Call& call);
+
 }  // namespace godwit::kinto

@@ -279,6 +279,10 @@ void Parser::addFilter(const Parameter& p) {
     }
   }
   if (!resource_.knows(filter.field)) return fail(param, "Unknown filter field '" + param + "'");
+  const auto& text_fields = resource_.text_fields;
+  bool is_text =
+      std::find(text_fields.begin(), text_fields.end(), filter.field) != text_fields.end();
+  if (is_text && filter.value.isNumber()) filter.value = Value(filter.value.numberText());
   const std::string invalid = "Invalid value for " + param;
   bool id = filter.field == "id";
   bool modified = filter.field == "last_modified";

@@ -64,6 +64,7 @@ class Resource {
   // With strict fields, filters, _sort and _fields may only name known_fields.
   bool strict = false;
   std::vector<std::string> known_fields;
+  std::vector<std::string> text_fields;  // a number in a filter on these means its digits
   std::vector<std::string> plural_methods = {"HEAD", "GET", "POST", "DELETE"};
   std::vector<std::string> object_methods = {"GET", "PUT", "PATCH", "DELETE"};
 
