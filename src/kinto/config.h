@@ -60,7 +60,8 @@ struct Config {
   std::map<std::string, IdKind, std::less<>> id_kinds;  // by resource name
   // "bucket_create_principals" and the like -> principals.
   std::map<std::string, std::vector<std::string>, std::less<>> principals = {
-      {"bucket_create_principals", {"system.Authenticated"}}};
+      {"bucket_create_principals", {"system.Authenticated"}},
+      {"permissions_read_principals", {"system.Everyone"}}};
   // What precedes "_cache_expires_seconds": "record", "blog.record", "blog.posts.record".
   std::map<std::string, std::int64_t, std::less<>> cache_expires;
   // "plural_bucket_post", "object_record_delete"

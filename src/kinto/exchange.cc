@@ -141,6 +141,7 @@ void Exchange::authenticate(std::size_t next) {
 
 bool isShortRead(const Call& call) {
   if (!call.operation || !call.operation->plural) return true;
+  if (call.operation->resource->compute) return false;
   const ListQuery& list = call.operation->list;
   return call.method == http::Method::kGet && list.only_last_modified &&
          list.limit <= kPointListLimit;

@@ -337,7 +337,7 @@ void Parser::addFilters() {
 }
 
 void Parser::addSort() {
-  bool modified_used = std::find(sort_.begin(), sort_.end(), "last_modified") != sort_.end();
+  bool ordered = std::find(sort_.begin(), sort_.end(), resource_.order_by) != sort_.end();
   for (const std::string& item : sort_) {
     std::string_view field = trim(item);
     bool descending = startsWith(field, "-");
@@ -357,7 +357,7 @@ void Parser::addSort() {
     fail("_sort", "_sort may name at most " + std::to_string(kMaxSorts) + " fields");
     out_.query.sort.resize(kMaxSorts);
   }
-  if (!modified_used) out_.query.sort.push_back({"last_modified", true});
+  if (!ordered) out_.query.sort.push_back({resource_.order_by, true});
 }
 
 void Parser::limit() {

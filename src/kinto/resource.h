@@ -6,10 +6,19 @@
 #include <string>
 #include <vector>
 
+#include "base/task.h"
+#include "godwit/result.h"
 #include "json/value.h"
 #include "kinto/config.h"
+#include "store/types.h"
+
+namespace godwit::store {
+class Session;
+}
 
 namespace godwit::kinto {
+
+class Call;
 
 // Who gets a permission: any of `permissions` on the object itself or the ancestor of that
 // resource.
@@ -65,6 +74,10 @@ class Resource {
   bool strict = false;
   std::vector<std::string> known_fields;
   std::vector<std::string> text_fields;  // a number in a filter on these means its digits
+  // A list that is made when asked for instead of being stored: every object the user may see, its
+  // data complete and shown as it is. `order_by` is a field whose values are unique.
+  std::function<Task<Result<std::vector<store::Object>>>(store::Session&, Call&)> compute;
+  std::string order_by = "last_modified";
   std::vector<std::string> plural_methods = {"HEAD", "GET", "POST", "DELETE"};
   std::vector<std::string> object_methods = {"GET", "PUT", "PATCH", "DELETE"};
 

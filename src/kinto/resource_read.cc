@@ -4,6 +4,7 @@
 #include "kinto/render.h"
 #include "kinto/resource_run.h"
 #include "kinto/text.h"
+#include "store/query.h"
 
 namespace godwit::kinto {
 
@@ -43,6 +44,29 @@ Task<bool> ResourceRun::getObject() {
   co_return true;
 }
 
+// What the list holds: from storage, or made now and put through the same query.
+Task<Result<std::vector<store::Object>>> ResourceRun::find(const store::Query& query) {
+  if (!resource_.compute) co_return co_await s_.list(op_.ref, query);
+  auto all = co_await resource_.compute(s_, call_);
+  if (!all.ok()) co_return std::move(all.error());
+  auto plan = store::Plan::make(query);
+  if (!plan.ok()) co_return std::move(plan.error());
+  store::Selection selection(*plan);
+  for (const store::Object& object : *all) {
+    store::ObjectView view{object.id, object.last_modified, false, object.data};
+    if (plan->matches(view)) selection.offer(view, 0);
+  }
+  std::vector<store::Object> out;
+  for (store::Selection::Item& item : selection.take()) out.push_back(std::move(item.object));
+  co_return out;
+}
+
+json::Value ResourceRun::shownAs(const store::Object& object) const {
+  if (!resource_.compute) return documentOf(object);
+  auto parsed = json::parse(object.data);
+  return parsed.ok() ? std::move(*parsed) : json::Value::object();
+}
+
 Task<bool> ResourceRun::countList() {
   if (!co_await load()) co_return false;
   if (!co_await authorizeList()) co_return false;
@@ -53,11 +77,19 @@ Task<bool> ResourceRun::countList() {
   if (notModified(op_.list_timestamp)) co_return true;
   if (!co_await checkUnmodified(true, nullptr)) co_return false;
   if (!reportLate()) co_return false;
-  auto count = co_await s_.count(op_.ref, op_.list.query);
-  if (!count.ok()) co_return failed(count.error());
+  std::uint64_t matching = 0;
+  if (resource_.compute) {
+    auto found = co_await find(op_.list.query);
+    if (!found.ok()) co_return failed(found.error());
+    matching = found->size();
+  } else {
+    auto count = co_await s_.count(op_.ref, op_.list.query);
+    if (!count.ok()) co_return failed(count.error());
+    matching = *count;
+  }
   addTimestamp(call_.answer, op_.list_timestamp);
   if (!co_await addCacheHeaders()) co_return false;
-  auto total = static_cast<std::int64_t>(*count);
+  auto total = static_cast<std::int64_t>(matching);
   call_.answer.header("Total-Objects", total);
   call_.answer.header("Total-Records", total);
   call_.answer.body = "{\"data\":[]}";
@@ -65,7 +97,7 @@ Task<bool> ResourceRun::countList() {
 }
 
 void ResourceRun::nextPage(const store::Object& last, std::int64_t offset, std::string nonce) {
-  std::string token = makePageToken(op_.list.query.sort, documentOf(last), offset, nonce);
+  std::string token = makePageToken(op_.list.query.sort, shownAs(last), offset, nonce);
   std::string limit = std::to_string(op_.list.limit);
   std::string url = call_.baseUrl() + "/" + config_.routePrefix() + op_.list_uri + "?";
   bool first = true;
@@ -95,7 +127,7 @@ Task<bool> ResourceRun::getList() {
   // One more than the page tells whether there is another.
   std::uint64_t limit = op_.list.limit;
   op_.list.query.limit = limit + 1;
-  auto found = co_await s_.list(op_.ref, op_.list.query);
+  auto found = co_await find(op_.list.query);
   if (!found.ok()) co_return failed(found.error());
   const std::vector<store::Object>& objects = *found;
   addTimestamp(call_.answer, op_.list_timestamp);
@@ -112,10 +144,12 @@ Task<bool> ResourceRun::getList() {
   out.assign("{\"data\":[");
   for (std::size_t i = 0; i < shown; ++i) {
     if (i > 0) out += ',';
-    if (op_.list.fields.empty()) {
-      renderObject(out, objects[i]);
+    if (!op_.list.fields.empty()) {
+      json::dumpTo(out, project(shownAs(objects[i]), op_.list.fields));
+    } else if (resource_.compute) {
+      out += objects[i].data;
     } else {
-      json::dumpTo(out, project(documentOf(objects[i]), op_.list.fields));
+      renderObject(out, objects[i]);
     }
   }
   out += "]}";

@@ -204,7 +204,7 @@ Task<bool> ResourceRun::findShared(const Grants& grants, const char* permission)
 }
 
 Task<bool> ResourceRun::listTimestamp() {
-  if (op_.list_timestamp != 0) co_return true;
+  if (op_.list_timestamp != 0 || resource_.compute) co_return true;
   auto timestamp = co_await s_.timestamp(op_.ref);
   if (!timestamp.ok()) {
     if (timestamp.error().code == ErrorCode::kNeedsWrite && config_.readonly) {

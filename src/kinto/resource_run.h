@@ -48,6 +48,8 @@ class ResourceRun {
   Task<bool> getObject();
   Task<bool> getList();
   Task<bool> countList();
+  Task<Result<std::vector<store::Object>>> find(const store::Query& query);
+  [[nodiscard]] json::Value shownAs(const store::Object& object) const;
   void nextPage(const store::Object& last, std::int64_t offset, std::string nonce);
   void answerObject(const store::Object& object, const store::Permissions& permissions);
 
