@@ -1,11 +1,13 @@
 #include "base/worker_pool.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 namespace godwit {
 
-WorkerPool::WorkerPool(std::string name, std::size_t threads, std::size_t bound)
-    : name_(std::move(name)), bound_(bound) {
+WorkerPool::WorkerPool(std::string name, std::size_t threads, std::size_t bound, int nice)
+    : name_(std::move(name)), bound_(bound), nice_(nice) {
   threads_.reserve(threads);
   for (std::size_t i = 0; i < threads; ++i) {
     threads_.emplace_back([this] { work(); });
@@ -61,6 +63,8 @@ std::uint64_t WorkerPool::refused() const {
 }
 
 void WorkerPool::work() {
+  // Linux gives each thread a niceness of its own.
+  if (nice_ > 0) ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), nice_);
   std::unique_lock lock(mu_);
   for (;;) {
     wake_.wait(lock, [this] { return quit_ || !queue_.empty(); });

@@ -18,8 +18,9 @@ namespace godwit {
 // by a bounded queue. Any thread.
 class WorkerPool {
  public:
-  // `name` is what the threads are called (15 characters show in ps and gdb).
-  WorkerPool(std::string name, std::size_t threads, std::size_t bound);
+  // `name` is what the threads are called (15 characters show in ps and gdb). A positive `nice`
+  // makes them give way to the others when cores are short (setpriority(2)).
+  WorkerPool(std::string name, std::size_t threads, std::size_t bound, int nice = 0);
   ~WorkerPool();  // stop(now)
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
@@ -40,6 +41,7 @@ class WorkerPool {
 
   const std::string name_;
   const std::size_t bound_;
+  const int nice_;
 
   mutable std::mutex mu_;
   // Guarded by mu_.

@@ -65,8 +65,8 @@ class App::Builder final : public Setup {
   void addPublicSetting(std::string name, std::string json) override {
     settings_.emplace_back(std::move(name), std::move(json));
   }
-  void addPolicy(std::unique_ptr<auth::Policy> policy) override {
-    offered_.push_back(std::move(policy));
+  void addPolicy(std::string configured, std::unique_ptr<auth::Policy> policy) override {
+    offered_.emplace_back(lower(configured), std::move(policy));
   }
 
   Result<void> build();
@@ -80,7 +80,7 @@ class App::Builder final : public Setup {
   std::vector<std::unique_ptr<Route>> routes_;
   std::vector<std::pair<std::string, std::string>> capabilities_;
   std::vector<std::pair<std::string, std::string>> settings_;
-  std::vector<std::unique_ptr<auth::Policy>> offered_;
+  std::vector<std::pair<std::string, std::unique_ptr<auth::Policy>>> offered_;
 };
 
 void App::Builder::addRoutesOf(const Resource& resource) {
@@ -104,9 +104,9 @@ Result<void> App::Builder::choosePolicies() {
   for (const Config::PolicyConfig& wanted : app_.config_.policies) {
     std::string name = lower(wanted.name);
     auto offered = std::find_if(offered_.begin(), offered_.end(),
-                                [&](const auto& p) { return p && p->name() == name; });
+                                [&](const auto& p) { return p.second && p.first == name; });
     if (offered != offered_.end()) {
-      app_.policies_.push_back(std::move(*offered));
+      app_.policies_.push_back(std::move(offered->second));
       continue;
     }
     bool basic = wanted.use.find("BasicAuthAuthenticationPolicy") != std::string::npos ||

@@ -52,7 +52,8 @@ class Call {
   std::string user;                          // prefixed id, "" for nobody
   std::vector<std::string> principals;       // complete once loaded inside the transaction
 
-  // The route whose headers the answer carries, when that is not `route` (an alias of another path).
+  // The route whose headers the answer carries, when that is not `route` (an alias of another
+  // path).
   const Route* answered_as = nullptr;
   std::unique_ptr<Operation> operation;  // of a resource endpoint
   Answer answer;

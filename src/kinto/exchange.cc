@@ -186,7 +186,7 @@ Task<store::Verdict> Exchange::work(store::Session& session) {
   backend_failed = needs_scan = needs_write = false;
   call.answer.clear();
   call.answered_as = nullptr;
-  if (call.operation && call.method != http::Method::kGet) {
+  if (call.operation && attempts_++ > 0) {
     // An earlier attempt may have changed it.
     parseOperation(call, started_ms);
   }

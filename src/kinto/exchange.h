@@ -49,6 +49,9 @@ struct Exchange {
   std::vector<std::string> spent;   // by the work
   std::vector<std::string> issued;  // by the work, stored after it committed
 
+  // Passwords sent, and their hashes: made before the work, because hashing is slow.
+  std::vector<std::pair<std::string, std::string>> hashed;
+
   std::vector<Event> events;  // of the work
   bool needs_scan = false;    // the work met a read that may be long; run it again as a scan
   bool needs_write = false;
@@ -70,6 +73,7 @@ struct Exchange {
   void finish();
 
   std::vector<std::string> tokens_;  // to redeem
+  int attempts_ = 0;                 // of the work
 };
 
 // A read that touches few rows, for which a loop thread may wait.

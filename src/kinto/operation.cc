@@ -127,6 +127,7 @@ void parseOperation(Call& call, std::int64_t now_ms) {
       op.uris.push_back(op.list_uri + "/" + op.id);
     }
   }
+  if (op.resource->own_lists) op.ref.parent = op.id;
   call.operation = std::move(owned);
 }
 

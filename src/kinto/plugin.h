@@ -43,8 +43,8 @@ class Setup {
   // hello's capabilities; `json` is an object.
   virtual void addCapability(std::string name, std::string json) = 0;
   virtual void addPublicSetting(std::string name, std::string json) = 0;
-  // Tried in the order of multiauth.policies.
-  virtual void addPolicy(std::unique_ptr<auth::Policy> policy) = 0;
+  // Tried in the order of multiauth.policies, where it stands as `configured`.
+  virtual void addPolicy(std::string configured, std::unique_ptr<auth::Policy> policy) = 0;
 };
 
 // A feature that can be switched on. Immutable once set up: hooks run on any thread, many at once.

@@ -78,6 +78,11 @@ class Resource {
   // data complete and shown as it is. `order_by` is a field whose values are unique.
   std::function<Task<Result<std::vector<store::Object>>>(store::Session&, Call&)> compute;
   std::string order_by = "last_modified";
+  // Each object lives in a list of its own that has its name (accounts).
+  bool own_lists = false;
+  // Further conditions on a request, asked once the user's groups are known. May direct the
+  // operation to another list or owner; false: call.answer holds an error.
+  std::function<bool(Call&)> admit;
   std::vector<std::string> plural_methods = {"HEAD", "GET", "POST", "DELETE"};
   std::vector<std::string> object_methods = {"GET", "PUT", "PATCH", "DELETE"};
 

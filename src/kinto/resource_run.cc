@@ -94,7 +94,7 @@ Task<bool> ResourceRun::load() {
     op_.above = std::move(op_.loaded.object);
     op_.loaded.object.reset();
   }
-  co_return true;
+  co_return !resource_.admit || resource_.admit(call_);
 }
 
 Task<bool> ResourceRun::loadAbove() {
