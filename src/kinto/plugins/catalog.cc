@@ -1,0 +1,63 @@
+#include "kinto/plugins/catalog.h"
+
+#include <algorithm>
+
+#include "kinto/plugins/accounts.h"
+#include "kinto/plugins/counters.h"
+#include "kinto/plugins/default_bucket.h"
+#include "kinto/plugins/flush.h"
+#include "kinto/plugins/history.h"
+#include "kinto/plugins/permissions_list.h"
+#include "kinto/plugins/schema_validation.h"
+
+namespace godwit::kinto {
+namespace {
+
+struct Row {
+  std::string_view name;  // in `includes`, after "kinto.plugins."
+  std::unique_ptr<Plugin> (*make)();
+};
+
+// In the order in which hooks run: schemas judge what was sent, history records what was written.
+constexpr Row kPlugins[] = {
+    {"accounts", makeAccountsPlugin}, {"default_bucket", makeDefaultBucketPlugin},
+    {"schema", makeSchemaPlugin},     {"permissions", makePermissionsPlugin},
+    {"history", makeHistoryPlugin},   {"flush", makeFlushPlugin},
+    {"counters", makeCountersPlugin},
+};
+
+std::string_view bareName(std::string_view include) {
+  constexpr std::string_view kPrefix = "kinto.plugins.";
+  if (include.starts_with(kPrefix)) include.remove_prefix(kPrefix.size());
+  return include;
+}
+
+}  // namespace
+
+std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config,
+                                                   std::vector<std::string>& unknown) {
+  std::vector<std::string> wanted;
+  for (const std::string& include : config.list("includes")) {
+    std::string name(bareName(include));
+    bool known = std::any_of(std::begin(kPlugins), std::end(kPlugins),
+                             [&](const Row& r) { return r.name == name; });
+    if (known) {
+      wanted.push_back(std::move(name));
+    } else {
+      unknown.push_back(include);
+    }
+  }
+  if (config.flag("experimental_collection_schema_validation")) wanted.emplace_back("schema");
+  if (config.flag("experimental_permissions_endpoint")) wanted.emplace_back("permissions");
+  // The switch of the releases before there were plugins.
+  if (config.flag("flush_endpoint_enabled")) wanted.emplace_back("flush");
+
+  std::vector<std::unique_ptr<Plugin>> out;
+  for (const Row& row : kPlugins) {
+    if (std::find(wanted.begin(), wanted.end(), row.name) != wanted.end())
+      out.push_back(row.make());
+  }
+  return out;
+}
+
+}  // namespace godwit::kinto
