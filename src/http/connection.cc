@@ -57,7 +57,9 @@ void Connection::readable() {
     if (n > 0) {
       shard_.counters().bytes_in.add(static_cast<std::uint64_t>(n));
       ingest({shard_.readBuffer(), static_cast<std::size_t>(n)});
-      if (!stream_.tls() && static_cast<std::size_t>(n) < Shard::kReadSize) return;
+      if (stream_.tls() ? !stream_.pending() : static_cast<std::size_t>(n) < Shard::kReadSize) {
+        return;
+      }
       if (!wantsInput() && !linger_ms_) return;
     } else if (n == 0) {
       return endOfStream();

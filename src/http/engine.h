@@ -2,9 +2,11 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
 
 #include "godwit/http/server.h"
 #include "http/head.h"
+#include "net/tls.h"
 
 namespace godwit::http {
 
@@ -16,6 +18,7 @@ struct Engine {
   std::function<void(const AccessRecord&)> on_access;
   std::function<void(int, Response&)> on_protocol_error;
   std::function<BodyPolicy(const Request&)> on_head;
+  std::shared_ptr<net::TlsContext> tls;
   std::function<void(std::uint64_t, std::string_view)> on_connect;
   std::function<void(std::uint64_t)> on_disconnect;
 

@@ -106,6 +106,10 @@ Result<void> Server::listen(std::string_view url) {
   Impl& s = *impl_;
   Result<net::Endpoint> where = net::Endpoint::parse(url);
   if (!where.ok()) return std::move(where).error();
+  if (where->tls && !s.engine.tls) {
+    return Error(ErrorCode::kInvalid, "cannot listen on '" + std::string(url) +
+                                          "': no certificate (hint: Server::useTls first)");
+  }
   net::Listener::Options o;
   o.reuse_port = s.engine.options.reuse_port;
   o.unix_mode = s.engine.options.unix_mode;
@@ -116,6 +120,19 @@ Result<void> Server::listen(std::string_view url) {
   if (!made.ok()) return std::move(made).error();
   s.listeners.push_back(std::move(made).value());
   return {};
+}
+
+Result<void> Server::useTls(const Tls& files) {
+  Result<std::shared_ptr<net::TlsContext>> t =
+      net::TlsContext::load({files.certificate, files.key, files.ciphers});
+  if (!t.ok()) return std::move(t).error();
+  impl_->engine.tls = std::move(t).value();
+  return {};
+}
+
+Result<void> Server::reloadCertificates() {
+  if (!impl_->engine.tls) return Error(ErrorCode::kInvalid, "cannot reload: TLS is not in use");
+  return impl_->engine.tls->reload();
 }
 
 std::vector<std::string> Server::endpoints() const {
@@ -167,7 +184,7 @@ void Server::Impl::start() {
   }
   if (engine.options.handle_signals) {
     std::vector<int> signals{SIGTERM, SIGINT};
-    if (on_hangup_each) signals.push_back(SIGHUP);
+    if (on_hangup_each || engine.tls) signals.push_back(SIGHUP);
     loops[0]->onSignals(signals, [this](int n) { onSignal(n); });
   }
   sdNotify("READY=1");
@@ -186,7 +203,15 @@ void Server::Impl::start() {
 
 void Server::Impl::onSignal(int number) {
   if (number == SIGHUP) {
-    on_hangup_each();
+    if (engine.tls) {
+      Result<void> r = engine.tls->reload();
+      if (r.ok()) {
+        log::info("certificates reloaded");
+      } else {
+        log::error("certificates not reloaded", {{"why", r.error().message}});
+      }
+    }
+    if (on_hangup_each) on_hangup_each();
     return;
   }
   bool again = false;

@@ -126,12 +126,19 @@ void Shard::acceptFrom(Door& door, int budget) {
 }
 
 void Shard::adopt(UniqueFd fd, std::string remote, bool tls) {
-  (void)tls;
+  std::unique_ptr<net::StreamLayer> layer;
+  if (tls) layer = engine_.tls->accept(fd.get());
+  if (tls && !layer) {
+    engine_.connections.fetch_sub(1);
+    counters_.assigned.fetch_sub(1, std::memory_order_relaxed);
+    counters_.refused.add();
+    return;
+  }
   const std::uint64_t id = (static_cast<std::uint64_t>(loop_.index()) << 48) | next_connection_++;
   counters_.accepted.add();
   counters_.open.add();
-  auto connection =
-      std::make_unique<Connection>(*this, id, net::Stream(std::move(fd)), std::move(remote));
+  auto connection = std::make_unique<Connection>(
+      *this, id, net::Stream(std::move(fd), std::move(layer)), std::move(remote));
   Connection& c = *connection;
   connections_.emplace(id, std::move(connection));
   empty_reported_ = false;

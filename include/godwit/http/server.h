@@ -37,6 +37,14 @@ struct Limits {
   Limits() = default;
 };
 
+// Files in PEM format for https:// and unix+tls: listeners. TLS 1.2 and 1.3, ALPN http/1.1, session
+// resumption.
+struct Tls {
+  std::string certificate;  // with the chain behind it
+  std::string key;
+  std::string ciphers;  // for TLS 1.2, in OpenSSL's notation; "": a modern default
+};
+
 struct DrainReport {
   std::uint64_t finished = 0;  // requests answered since drain began
   std::uint64_t refused = 0;   // late requests answered 503
@@ -95,7 +103,14 @@ class Server {
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // "http://127.0.0.1:8888", "http://[::1]:0" (0: any free port), "unix:/run/x.sock". Binds now.
+  // Before listening on https. Errors: kInvalid.
+  Result<void> useTls(const Tls& files);
+  // Reads certificate and key again; new connections get them, open ones keep theirs. On an error
+  // the old ones stay. SIGHUP does the same, when handle_signals. Any thread.
+  Result<void> reloadCertificates();
+
+  // "http://127.0.0.1:8888", "https://...", "http://[::1]:0" (0: any free port),
+  // "unix:/run/x.sock", "unix:@abstract", "unix+tls:/run/x.sock". Binds now.
   // Inherited descriptors are used in order, in place of binding. Errors: kInvalid, kOs.
   Result<void> listen(std::string_view url);
   // URLs actually bound, ports filled in.
