@@ -120,7 +120,8 @@ std::size_t Connection::parse(std::string_view data) {
     }
     if (last_) return data.size();
     if (rest.empty()) break;
-    if (full()) {
+    // What follows a request to upgrade may not be HTTP: its answer decides.
+    if (full() || (queue_end_ && queue_end_->facts.upgrade)) {
       stalled_ = true;
       break;
     }
@@ -356,7 +357,7 @@ void Connection::endTurn() {
   if (eof_ && idle()) return close();
   // What these write waits for the next turn.
   if (queue_ && queue_->stream) queue_->stream->settle(out_.memory());
-  if (protocol_ && out_.empty()) protocol_->onFlushed();
+  if (protocol_) protocol_->onFlushed();
   if (closed_) return;
   if (stream_.pending() && wantsInput()) {
     // Bytes that TLS holds back wake nobody.

@@ -166,7 +166,10 @@ std::string Client::readFor(int ms) {
     if (left <= 0 || ::poll(&p, 1, static_cast<int>(left)) != 1) break;
     char block[65536];
     ssize_t n = ::recv(fd_.get(), block, sizeof block, 0);
-    if (n <= 0) break;
+    if (n <= 0) {
+      ended_ = true;
+      break;
+    }
     in_.append(block, static_cast<std::size_t>(n));
   }
   return std::exchange(in_, {});

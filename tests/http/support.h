@@ -37,13 +37,15 @@ class Client {
   std::string readAll();
   // True when the peer has closed or reset without sending anything more.
   bool closedByPeer();
-  // Bytes that arrive within `ms`.
+  [[nodiscard]] bool ended() const { return ended_; }
+  // Bytes that arrive within `ms`, or until the peer closes.
   std::string readFor(int ms);
 
  private:
   bool fill();
   UniqueFd fd_;
   std::string in_;
+  bool ended_ = false;
 };
 
 class TestServer {
