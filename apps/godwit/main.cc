@@ -10,5 +10,6 @@ int main(int argc, char** argv) {
   cli::Terminal terminal{std::cin,         std::cout,        std::cerr,
                          ::isatty(0) == 1, ::isatty(1) == 1, ::isatty(2) == 1};
   cli::Programs programs;
+  programs.serve = kinto::serve;
   return cli::run(arguments, environ, terminal, programs);
 }

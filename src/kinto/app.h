@@ -38,9 +38,12 @@ class App {
 
   // An http::Handler.
   void handle(const http::Request& request, http::Reply reply) const;
-  // The same without HTTP around it: `finished` is called once on `home`'s thread, maybe before
-  // this returns, with the answer in exchange.call.answer. The request's views must stay valid
-  // until then. Call on `home`'s thread.
+  // Words a 4xx or 5xx of the HTTP layer (a broken head, a body too large) as the API does. Any
+  // thread.
+  void protocolError(int status, http::Response& response) const;
+  // The same as handle() without HTTP around it: `finished` is called once on `home`'s thread,
+  // maybe before this returns, with the answer in exchange.call.answer. The request's views must
+  // stay valid until then. Call on `home`'s thread.
   void run(const http::Request& request, Reactor& home, Deadline deadline,
            Exchange::Finished finished) const;
 

@@ -1,0 +1,96 @@
+#include "kinto/stores.h"
+
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "base/os_error.h"
+#include "store/memory/memory.h"
+#include "store/sqlite/sqlite.h"
+
+namespace godwit::kinto {
+namespace {
+
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before threads start
+  return value ? value : "";
+}
+
+Error unsupported(const std::string& setting, const std::string& value) {
+  std::string hint = value == "memcached" ? "memcached is not supported (hint: use redis)"
+                                          : "\"" + value + "\" is not supported by this build";
+  return Error(ErrorCode::kInvalid, setting + ": " + hint);
+}
+
+std::unique_ptr<store::Cache> memoryCache(const Settings& settings) {
+  store::MemoryCacheLimits limits;
+  limits.max_bytes = static_cast<std::size_t>(
+      settings.getSize("cache_max_size_bytes", static_cast<std::uint64_t>(limits.max_bytes)));
+  return store::makeMemoryCache(limits);
+}
+
+}  // namespace
+
+Result<std::string> dataFolder(const Settings& settings) {
+  std::string folder = settings.getString("godwit.data_dir");
+  if (folder.empty()) folder = environment("STATE_DIRECTORY");
+  // systemd separates several by colons; the first is ours.
+  folder = folder.substr(0, folder.find(':'));
+  if (folder.empty()) {
+    std::string state = environment("XDG_STATE_HOME");
+    if (state.empty() && !environment("HOME").empty())
+      state = environment("HOME") + "/.local/state";
+    if (state.empty())
+      return Error(ErrorCode::kInvalid, "no folder for data is known (hint: --data-dir DIR)");
+    folder = state + "/godwit";
+  }
+  std::error_code failed;
+  std::filesystem::path path = std::filesystem::absolute(folder, failed);
+  if (!path.has_filename()) path = path.parent_path();
+  std::filesystem::create_directories(path.parent_path(), failed);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+    return osError("create folder " + path.string());
+  return path.string();
+}
+
+Result<Stores> openStores(const Settings& settings) {
+  Stores out;
+  std::string storage = settings.backend("storage_backend");
+  std::string cache = settings.backend("cache_backend");
+  std::string permission = settings.backend("permission_backend");
+  if (storage.empty()) storage = "sqlite";
+  if (cache.empty()) cache = storage;
+  if (!permission.empty() && permission != storage) {
+    return Error(ErrorCode::kInvalid,
+                 "permission_backend: \"" + permission +
+                     "\" differs from storage_backend: objects and their permissions change "
+                     "in one transaction");
+  }
+  if (storage == "sqlite" || cache == "sqlite") {
+    auto folder = dataFolder(settings);
+    if (!folder.ok()) return std::move(folder).error();
+    store::SqliteOptions options(*folder + "/godwit.db");
+    options.cache_max_bytes = static_cast<std::size_t>(settings.getSize(
+        "cache_max_size_bytes", static_cast<std::uint64_t>(options.cache_max_bytes)));
+    auto opened = store::openSqlite(options);
+    if (!opened.ok()) return std::move(opened).error();
+    out.backend = std::move(opened->backend);
+    out.cache = std::move(opened->cache);
+    out.place = options.path;
+  }
+  if (storage == "memory") {
+    out.backend = store::makeMemoryBackend();
+    out.place = "memory (gone when the server ends)";
+  } else if (storage != "sqlite") {
+    return unsupported("storage_backend", storage);
+  }
+  if (cache == "memory") {
+    out.cache = memoryCache(settings);
+  } else if (cache != "sqlite") {
+    return unsupported("cache_backend", cache);
+  }
+  return out;
+}
+
+}  // namespace godwit::kinto
