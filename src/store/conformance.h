@@ -53,7 +53,8 @@ class Client {
     return promise.get_future().get();
   }
 
-  // One call in a unit of its own: `f(session)` returns Task<Result<T>>.
+  // One call in a unit of its own: `f(session)` returns Task<Result<T>>, to be run after f
+  // returned.
   template <class F>
   auto call(Mode mode, F f) {
     using R = decltype(std::declval<F&>()(std::declval<Session&>()).await_resume());
@@ -139,7 +140,9 @@ class StoreConformance : public testing::TestWithParam<Factory> {
   // Ids of those that match, in the order they were created; count() must agree.
   std::string match(Op op, std::string_view json);
 
+  // Tasks are lazy: what a call refers to needs a name that outlives it.
   const Ref records_{"record", "/buckets/b/collections/c"};
+  const Query everything_;
   Opened opened_;
   TestReactor home_;
 };

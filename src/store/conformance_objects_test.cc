@@ -232,7 +232,7 @@ TEST_P(StoreConformance, RecreatedListHasANewTimestamp) {
   Client c = client();
   ASSERT_TRUE(c.create(records_, "a").ok());
   Timestamp before = c.create(records_, "b")->last_modified;
-  auto gone = c.write([&](Session& s) { return s.removeAll(records_, {}, false); });
+  auto gone = c.write([&](Session& s) { return s.removeAll(records_, everything_, false); });
   ASSERT_TRUE(gone.ok());
   ASSERT_TRUE(
       c.write([&](Session& s) { return s.removeTimestamps("/buckets/b/collections/c"); }).ok());
@@ -307,7 +307,7 @@ TEST_P(StoreConformance, RemoveAllWithoutTombstonesLeavesNoTrace) {
   for (const char* id : {"a", "b", "c"}) ASSERT_TRUE(c.create(records_, id).ok());
   ASSERT_TRUE(c.remove(records_, "a").ok());
   Timestamp before = *c.timestamp(records_);
-  auto gone = c.write([&](Session& s) { return s.removeAll(records_, {}, false); });
+  auto gone = c.write([&](Session& s) { return s.removeAll(records_, everything_, false); });
   EXPECT_EQ(gone->size(), 2U);
   EXPECT_EQ(*c.timestamp(records_), before);
   EXPECT_EQ(c.count(records_), 0U);
@@ -351,10 +351,10 @@ TEST_P(StoreConformance, CascadesFollowPatterns) {
   }
   Ref below{"", "/buckets/b/*"};
   Ref inside{"", "/buckets/b"};
-  auto gone = c.write([&](Session& s) { return s.removeAll(below, {}, false); });
+  auto gone = c.write([&](Session& s) { return s.removeAll(below, everything_, false); });
   ASSERT_TRUE(gone.ok()) << gone.error().detail;
   EXPECT_EQ(gone->size(), 2U);
-  gone = c.write([&](Session& s) { return s.removeAll(inside, {}, false); });
+  gone = c.write([&](Session& s) { return s.removeAll(inside, everything_, false); });
   EXPECT_EQ(gone->size(), 2U);
   EXPECT_EQ(*c.write([&](Session& s) { return s.purgeTombstones(below, std::nullopt); }), 1U);
   ASSERT_TRUE(c.write([&](Session& s) { return s.removeTimestamps("/buckets/b/*"); }).ok());
@@ -376,7 +376,8 @@ TEST_P(StoreConformance, PatternsTakeOtherCharactersLiterally) {
   for (const char* parent : {"/buckets/a_b/x", "/buckets/axb/x", "/buckets/a%b/x"}) {
     ASSERT_TRUE(c.create({"record", parent}, "r").ok());
   }
-  auto gone = c.write([&](Session& s) { return s.removeAll({"", "/buckets/a_b/*"}, {}, false); });
+  Ref pattern{"", "/buckets/a_b/*"};
+  auto gone = c.write([&](Session& s) { return s.removeAll(pattern, everything_, false); });
   ASSERT_TRUE(gone.ok()) << gone.error().detail;
   ASSERT_EQ(gone->size(), 1U);
   EXPECT_EQ(gone->front().parent, "/buckets/a_b/x");
@@ -429,7 +430,7 @@ TEST_P(StoreConformance, TrimKeepsTheNewestObjects) {
   Query odd = where("odd", Op::kEq, "true");
   EXPECT_EQ(*c.write([&](Session& s) { return s.trimObjects(records_, odd, 1); }), 2U);
   EXPECT_EQ(c.ids(records_), "r5 r4 r2 r0");
-  EXPECT_EQ(*c.write([&](Session& s) { return s.trimObjects(records_, {}, 2); }), 2U);
+  EXPECT_EQ(*c.write([&](Session& s) { return s.trimObjects(records_, everything_, 2); }), 2U);
   Query all;
   all.include_deleted = true;
   EXPECT_EQ(c.ids(records_, all), "r5 r4");
@@ -464,7 +465,8 @@ TEST_P(StoreConformance, FlushEmptiesEverything) {
   ASSERT_TRUE(c.remove(records_, "a").ok());
   ASSERT_TRUE(c.create(records_, "b").ok());
   ASSERT_TRUE(c.write([&](Session& s) { return s.addUserPrincipal("u", "g"); }).ok());
-  ASSERT_TRUE(c.write([&](Session& s) { return s.addAce({"/x", "read", "u"}); }).ok());
+  Ace ace{"/x", "read", "u"};
+  ASSERT_TRUE(c.write([&](Session& s) { return s.addAce(ace); }).ok());
   ASSERT_TRUE(c.write([&](Session& s) { return s.flush(); }).ok());
   auto counts = c.read([&](Session& s) { return s.counts(); });
   EXPECT_TRUE(counts->objects.empty());
