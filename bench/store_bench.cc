@@ -75,9 +75,9 @@ class Bare {
     { auto made = openSqlite(SqliteOptions(path)); }
     check(sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr),
           db_);
-    for (const char* sql : {"PRAGMA synchronous=FULL", "PRAGMA cache_size=-6144",
-                            "PRAGMA wal_autocheckpoint=8192",
-                            "INSERT INTO lists VALUES (1, '/p', 'record', 0, 0, 0, 0)"}) {
+    for (const char* sql :
+         {"PRAGMA synchronous=FULL", "PRAGMA cache_size=-6144", "PRAGMA wal_autocheckpoint=8192",
+          "INSERT INTO lists VALUES (1, '/p', 'record', 0, 0, 0, 0)"}) {
       check(sqlite3_exec(db_, sql, nullptr, nullptr, nullptr), db_);
     }
     prepare("BEGIN IMMEDIATE", &begin_);
@@ -135,9 +135,8 @@ class Writers {
   double rowsPerSecond(double for_seconds, int writers) {
     done_ = 0;
     active_ = writers;
-    end_ = std::chrono::steady_clock::now() +
-           std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::duration<double>(for_seconds));
+    end_ = std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                                  std::chrono::duration<double>(for_seconds));
     auto start = std::chrono::steady_clock::now();
     std::promise<void> finished;
     finished_ = &finished;
@@ -246,8 +245,9 @@ int main(int argc, char** argv) {
       a.push_back(with_aces.rowsPerSecond(each, 64));
     }
     std::printf("bare, 64 inserts a commit        %8.0f rows/s\n", median(b));
-    std::printf("write, 64 writers                %8.0f rows/s  %3.0f %% of bare, cpu %.1f us/row\n",
-                median(w), median(w) / median(b) * 100, cpu / rows * 1e6);
+    std::printf(
+        "write, 64 writers                %8.0f rows/s  %3.0f %% of bare, cpu %.1f us/row\n",
+        median(w), median(w) / median(b) * 100, cpu / rows * 1e6);
     std::printf("write + ACE, 64 writers          %8.0f rows/s  %3.0f %% of bare\n", median(a),
                 median(a) / median(b) * 100);
     std::printf("write, 1 writer                  %8.0f rows/s\n", plain.rowsPerSecond(each, 1));
@@ -325,10 +325,9 @@ int main(int argc, char** argv) {
     f.op = Op::kLt;
     f.value = json::Value(0);
     filtered.filters.push_back(std::move(f));
-    std::printf("filter over 100,000, none match  %8.0f us\n",
-                microseconds(home, 0.1, [&](long i) {
-                  if (i % 50 == 0) list(filtered);
-                }) * 50);
+    std::printf("filter over 100,000, none match  %8.0f us\n", microseconds(home, 0.1, [&](long i) {
+                                                                 if (i % 50 == 0) list(filtered);
+                                                               }) * 50);
     std::printf("RSS after reading                %8zu KiB\n", rssKib());
     if (found == 0) return 1;
     backend.stop(Deadline::after(std::chrono::seconds(10)));

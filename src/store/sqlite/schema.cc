@@ -39,12 +39,14 @@ CREATE TABLE user_principals (
 ) WITHOUT ROWID;
 CREATE INDEX user_principals_by_principal ON user_principals (principal);
 CREATE TABLE aces (
-  uri TEXT NOT NULL,
+  n INTEGER PRIMARY KEY,
+  scope TEXT NOT NULL,
+  name TEXT NOT NULL,
   permission TEXT NOT NULL,
-  principal TEXT NOT NULL,
-  PRIMARY KEY (uri, permission, principal)
-) WITHOUT ROWID;
-CREATE INDEX aces_by_principal ON aces (principal, uri);
+  principal TEXT NOT NULL
+);
+CREATE UNIQUE INDEX aces_by_uri ON aces (scope, name, permission, principal);
+CREATE INDEX aces_by_principal ON aces (principal, scope);
 CREATE TABLE cache (
   n INTEGER PRIMARY KEY,
   key BLOB NOT NULL,

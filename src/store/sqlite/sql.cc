@@ -92,26 +92,30 @@ const char* textOf(Sql statement) {
       return "DELETE FROM user_principals WHERE principal = ?1";
 
     case Sql::kAcesOf:
-      return "SELECT permission, principal FROM aces WHERE uri = ?1";
+      return "SELECT permission, principal FROM aces WHERE scope = ?1 AND name = ?2";
     case Sql::kAceAdd:
-      return "INSERT OR IGNORE INTO aces (uri, permission, principal) VALUES (?1, ?2, ?3)";
+      return "INSERT OR IGNORE INTO aces (scope, name, permission, principal)"
+             " VALUES (?1, ?2, ?3, ?4)";
     case Sql::kAceRemove:
-      return "DELETE FROM aces WHERE uri = ?1 AND permission = ?2 AND principal = ?3";
+      return "DELETE FROM aces"
+             " WHERE scope = ?1 AND name = ?2 AND permission = ?3 AND principal = ?4";
     case Sql::kAcesClear:
-      return "DELETE FROM aces WHERE uri = ?1 AND permission = ?2";
+      return "DELETE FROM aces WHERE scope = ?1 AND name = ?2 AND permission = ?3";
     case Sql::kAcesDropUri:
-      return "DELETE FROM aces WHERE uri = ?1";
-    case Sql::kAceUrisFrom:
-      return "SELECT DISTINCT uri FROM aces WHERE uri >= ?1";
-    case Sql::kAceUrisRange:
-      return "SELECT DISTINCT uri FROM aces WHERE uri >= ?1 AND uri < ?2";
+      return "DELETE FROM aces WHERE scope = ?1 AND name = ?2";
+    case Sql::kAcesFrom:
+      return "SELECT n, scope, name FROM aces WHERE scope >= ?1";
+    case Sql::kAcesRange:
+      return "SELECT n, scope, name FROM aces WHERE scope >= ?1 AND scope < ?2";
+    case Sql::kAceDelete:
+      return "DELETE FROM aces WHERE n = ?1";
     case Sql::kAccessible:
-      return "SELECT uri, permission FROM aces WHERE principal = ?1";
+      return "SELECT scope, name, permission FROM aces WHERE principal = ?1";
     case Sql::kAccessibleFrom:
-      return "SELECT uri, permission FROM aces WHERE principal = ?1 AND uri >= ?2";
+      return "SELECT scope, name, permission FROM aces WHERE principal = ?1 AND scope >= ?2";
     case Sql::kAccessibleRange:
-      return "SELECT uri, permission FROM aces"
-             " WHERE principal = ?1 AND uri >= ?2 AND uri < ?3";
+      return "SELECT scope, name, permission FROM aces"
+             " WHERE principal = ?1 AND scope >= ?2 AND scope < ?3";
 
     case Sql::kCacheGet:
       return "SELECT value FROM cache WHERE key = ?1 AND expires > ?2";

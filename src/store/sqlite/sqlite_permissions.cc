@@ -5,6 +5,32 @@
 
 // Groups and access control entries of SqliteStore.
 namespace godwit::store::sqlite {
+namespace {
+
+// A URI is stored in two parts: all entries of one principal in one collection then lie together in
+// the index by principal, in the order they came, so that adding one changes no random page.
+struct Uri {
+  std::string_view scope;  // with its '/'
+  std::string_view name;
+};
+
+Uri split(std::string_view uri) {
+  std::size_t slash = uri.rfind('/');
+  std::size_t n = slash == std::string_view::npos ? 0 : slash + 1;
+  return {uri.substr(0, n), uri.substr(n)};
+}
+
+std::string join(std::string_view scope, std::string_view name) {
+  std::string uri(scope);
+  return uri += name;
+}
+
+// What the scope of every URI that matches `pattern`, or is below one that does, starts with.
+std::string scopePrefix(std::string_view pattern) {
+  return std::string(split(globPrefix(pattern)).scope);
+}
+
+}  // namespace
 
 Result<std::vector<std::string>> SqliteStore::userPrincipals(std::string_view user) {
   Cursor c(connection_, Sql::kGroupsOf);
@@ -67,7 +93,8 @@ Result<std::vector<Ace>> SqliteStore::aces(const std::vector<std::string>& uris)
   std::vector<Ace> out;
   for (const std::string& uri : uris) {
     Cursor c(connection_, Sql::kAcesOf);
-    c.text(1, uri);
+    Uri parts = split(uri);
+    c.text(1, parts.scope).text(2, parts.name);
     for (;;) {
       auto row = c.step();
       if (!row.ok()) return failed(row.error());
@@ -83,15 +110,16 @@ Result<std::vector<Ace>> SqliteStore::aces(const std::vector<std::string>& uris)
 
 Result<void> SqliteStore::replaceAces(std::string_view uri, const Permissions& permissions) {
   GODWIT_TRY(touch());
+  Uri parts = split(uri);
   for (const auto& [permission, principals] : permissions) {
     {
       Cursor c(connection_, Sql::kAcesClear);
-      c.text(1, uri).text(2, permission);
+      c.text(1, parts.scope).text(2, parts.name).text(3, permission);
       GODWIT_TRY(run(c));
     }
     for (const std::string& principal : principals) {
       Cursor c(connection_, Sql::kAceAdd);
-      c.text(1, uri).text(2, permission).text(3, principal);
+      c.text(1, parts.scope).text(2, parts.name).text(3, permission).text(4, principal);
       GODWIT_TRY(run(c));
     }
   }
@@ -100,16 +128,18 @@ Result<void> SqliteStore::replaceAces(std::string_view uri, const Permissions& p
 
 Result<void> SqliteStore::addAce(const Ace& ace) {
   GODWIT_TRY(touch());
+  Uri parts = split(ace.uri);
   Cursor c(connection_, Sql::kAceAdd);
-  c.text(1, ace.uri).text(2, ace.permission).text(3, ace.principal);
+  c.text(1, parts.scope).text(2, parts.name).text(3, ace.permission).text(4, ace.principal);
   GODWIT_TRY(run(c));
   return {};
 }
 
 Result<void> SqliteStore::removeAce(const Ace& ace) {
   GODWIT_TRY(touch());
+  Uri parts = split(ace.uri);
   Cursor c(connection_, Sql::kAceRemove);
-  c.text(1, ace.uri).text(2, ace.permission).text(3, ace.principal);
+  c.text(1, parts.scope).text(2, parts.name).text(3, ace.permission).text(4, ace.principal);
   GODWIT_TRY(run(c));
   return {};
 }
@@ -117,11 +147,30 @@ Result<void> SqliteStore::removeAce(const Ace& ace) {
 Result<void> SqliteStore::removeAces(const std::vector<std::string>& uri_patterns) {
   GODWIT_TRY(touch());
   for (const std::string& pattern : uri_patterns) {
-    auto gone = matchingTexts(pattern, Sql::kAceUrisFrom, Sql::kAceUrisRange);
-    if (!gone.ok()) return gone.error();
-    for (const std::string& uri : *gone) {
+    if (!isGlob(pattern)) {
+      Uri parts = split(pattern);
       Cursor c(connection_, Sql::kAcesDropUri);
-      c.text(1, uri);
+      c.text(1, parts.scope).text(2, parts.name);
+      GODWIT_TRY(run(c));
+      continue;
+    }
+    std::vector<std::int64_t> gone;
+    {
+      std::string prefix = scopePrefix(pattern);
+      std::string end = prefixEnd(prefix);
+      Cursor c(connection_, end.empty() ? Sql::kAcesFrom : Sql::kAcesRange);
+      c.text(1, prefix);
+      if (!end.empty()) c.text(2, end);
+      for (;;) {
+        auto row = c.step();
+        if (!row.ok()) return failed(row.error());
+        if (!*row) break;
+        if (globMatches(pattern, join(c.textAt(1), c.textAt(2)))) gone.push_back(c.integerAt(0));
+      }
+    }
+    for (std::int64_t n : gone) {
+      Cursor c(connection_, Sql::kAceDelete);
+      c.integer(1, n);
       GODWIT_TRY(run(c));
     }
   }
@@ -144,17 +193,17 @@ Result<std::vector<Ace>> SqliteStore::accessible(const std::vector<std::string>&
       auto row = c.step();
       if (!row.ok()) return failed(row.error());
       if (!*row) return {};
-      std::string_view uri = c.textAt(0);
+      std::string uri = join(c.textAt(0), c.textAt(1));
       if (b) {
-        if (c.textAt(1) != b->permission) continue;
+        if (c.textAt(2) != b->permission) continue;
         bool hit = with_children
                        ? globMatches(b->uri_pattern, uri) || globMatches(b->uri_pattern + "/*", uri)
                        : globMatches(b->uri_pattern, uri, Star::kStopsAtSlash);
         if (!hit) continue;
       }
       Ace ace;
-      ace.uri = c.textAt(0);
-      ace.permission = c.textAt(1);
+      ace.uri = std::move(uri);
+      ace.permission = c.textAt(2);
       ace.principal = principal;
       found.insert(std::move(ace));
     }
@@ -165,7 +214,7 @@ Result<std::vector<Ace>> SqliteStore::accessible(const std::vector<std::string>&
       GODWIT_TRY(collect(c.text(1, principal), principal, nullptr));
     }
     for (const Session::Bound& b : bound) {
-      std::string prefix(globPrefix(b.uri_pattern));
+      std::string prefix = scopePrefix(b.uri_pattern);
       std::string end = prefixEnd(prefix);
       Cursor c(connection_, end.empty() ? Sql::kAccessibleFrom : Sql::kAccessibleRange);
       c.text(1, principal).text(2, prefix);

@@ -12,6 +12,8 @@ namespace {
 
 // A group that has run this long is committed; what is left goes first in the next.
 constexpr auto kGroupTime = std::chrono::milliseconds(20);
+// Much shorter than a commit.
+constexpr auto kGatherTime = std::chrono::microseconds(100);
 // flock cannot be waited for with a limit, so it is asked for again; see persist().
 constexpr auto kFirstPause = std::chrono::microseconds(100);
 constexpr auto kLongestPause = std::chrono::milliseconds(2);
@@ -46,7 +48,7 @@ void Writer::submit(std::unique_ptr<Unit> unit) {
       error = {ErrorCode::kUnavailable, "too many writes are waiting"};
     } else {
       queue_.push_back(std::move(unit));
-      if (queue_.size() == 1) changed_.notify_one();
+      if (queue_.size() == awaited_) changed_.notify_one();
       return;
     }
   }
@@ -70,6 +72,7 @@ void Writer::loop() {
       std::unique_lock lock(mu_);
       changed_.wait(lock, [&] { return stopping_ || !queue_.empty(); });
       if (queue_.empty()) break;
+      gather(lock);
       if (stopping_ && stop_deadline_.expired()) {
         group.assign(std::make_move_iterator(queue_.begin()),
                      std::make_move_iterator(queue_.end()));
@@ -89,6 +92,17 @@ void Writer::loop() {
   // is their log.
   if (lock_.tryAcquire()) connection_->checkpoint(Connection::Checkpoint::kTruncate);
   lock_.release();
+}
+
+void Writer::gather(std::unique_lock<std::mutex>& lock) {
+  // Callers that wait for their answers come back all at once, the first a little before the
+  // others; without this it would be committed alone while they wait for the next group.
+  awaited_ = last_group_;
+  if (queue_.size() < awaited_ && !stopping_) {
+    changed_.wait_for(lock, kGatherTime, [&] { return stopping_ || queue_.size() >= awaited_; });
+  }
+  awaited_ = 1;
+  last_group_ = std::min(queue_.size(), limits_.max_group);
 }
 
 bool Writer::expire(Units& group) {

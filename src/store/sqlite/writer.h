@@ -66,6 +66,7 @@ class Writer {
   using Units = std::vector<std::unique_ptr<Unit>>;
 
   void loop();
+  void gather(std::unique_lock<std::mutex>& lock);
   void runGroup(Units group);
   // Waits until `attempt` succeeds; answers units whose deadline passes meanwhile, here and in the
   // queue. False when none is left, or the writer must end.
@@ -98,6 +99,8 @@ class Writer {
   std::condition_variable changed_;
   // Guarded by mu_
   std::deque<std::unique_ptr<Unit>> queue_;
+  std::size_t awaited_ = 1;     // the queue length worth a wake-up
+  std::size_t last_group_ = 1;  // how many were taken together
   bool stopping_ = false;
   Deadline stop_deadline_ = Deadline::never();
 
