@@ -30,6 +30,8 @@ Writer::Limits writerLimits(const SqliteOptions& o) {
 }
 
 Error cannotOpen(const std::string& path, Error why) {
+  // While it is open this may be a passing fault; here it is a wrong file.
+  if (why.detail.find("not a database") != std::string::npos) why.code = ErrorCode::kInvalid;
   std::string reason = why.detail.empty() ? why.message : why.message + ": " + why.detail;
   return {why.code, "cannot open " + path + ": " + reason};
 }
