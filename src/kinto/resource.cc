@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "json/schema/schema.h"
+
 namespace godwit::kinto {
 namespace {
 
@@ -72,6 +74,20 @@ bool Resource::knows(std::string_view field) const {
          std::find(known_fields.begin(), known_fields.end(), root) != known_fields.end();
 }
 
+namespace {
+
+// A JSON schema, itself checked whether or not anything is validated with it.
+FieldRule schemaField(std::string name) {
+  FieldRule field(std::move(name), FieldRule::Kind::kMapping);
+  field.check = [](const json::Value& value) -> std::optional<std::string> {
+    Result<void> good = json::checkSchema(value);
+    return good.ok() ? std::nullopt : std::optional<std::string>(good.error().message);
+  };
+  return field;
+}
+
+}  // namespace
+
 Resource makeBucket() {
   Resource r;
   r.name = "bucket";
@@ -86,7 +102,7 @@ Resource makeBucket() {
       {"collection:create", {{"bucket", {"write", "collection:create"}}}},
   };
   for (const char* field : {"collection:schema", "group:schema", "record:schema"}) {
-    r.fields.emplace_back(field, FieldRule::Kind::kMapping);
+    r.fields.push_back(schemaField(field));
   }
   return r;
 }
@@ -129,7 +145,7 @@ Resource makeCollection(const Resource& bucket) {
        {{"bucket", {"write", "read"}}, {"collection", {"write", "read", "record:create"}}}},
       {"record:create", {{"bucket", {"write"}}, {"collection", {"write", "record:create"}}}},
   };
-  r.fields.emplace_back("schema", FieldRule::Kind::kMapping);
+  r.fields.push_back(schemaField("schema"));
   r.fields.emplace_back("cache_expires", FieldRule::Kind::kInteger);
   return r;
 }

@@ -144,6 +144,13 @@ class DefaultBucketPlugin final : public Plugin {
     }
     call.answer = std::move(real.answer);
     call.answered_as = real.route;
+    if (call.answer.status == 307) {
+      // Who came by the alias is sent on by the alias.
+      std::string location =
+          replaceAll(call.answer.get("Location"), "/buckets/" + bucket_id, kAlias);
+      call.answer.remove("Location");
+      call.answer.header("Location", location);
+    }
     co_return call.answer.status < 400;
   }
 

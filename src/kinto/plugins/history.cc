@@ -125,7 +125,8 @@ class HistoryPlugin final : public Plugin {
       if (contains(settings_.excluded_uris, uri)) co_return true;
     }
 
-    std::vector<std::string> uris = {event.uri, bucket};
+    std::vector<std::string> uris = {bucket};
+    if (event.uri != bucket) uris.push_back(event.uri);
     if (!collection.empty()) uris.push_back(collection);
     Result<std::vector<store::Ace>> aces = co_await session.aces(uris);
     if (!aces.ok()) co_return failed(call, aces.error());

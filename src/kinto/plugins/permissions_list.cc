@@ -27,6 +27,11 @@ Place placeOf(std::string_view uri) {
     return p;
   }
   auto parts = split(uri, '/');
+  if (parts.size() == 3 && parts[0].empty() && parts[1] == "accounts") {
+    p.resource = "account";
+    p.second = parts[2];
+    return p;
+  }
   if (parts.size() < 3 || !parts[0].empty() || parts[1] != "buckets") return p;
   p.bucket = parts[2];
   if (parts.size() == 3) p.resource = "bucket";
@@ -104,12 +109,14 @@ store::Object entryOf(const std::string& uri, const Place& place,
     json::dumpString(out, p);
   }
   out += ']';
-  std::string_view id = resource == "bucket"                              ? place.bucket
-                        : resource == "record"                            ? place.third
-                        : resource == "collection" || resource == "group" ? place.second
-                                                                          : std::string_view();
+  std::string_view id = resource == "bucket"   ? place.bucket
+                        : resource == "record" ? place.third
+                        : resource == "collection" || resource == "group" || resource == "account"
+                            ? place.second
+                            : std::string_view();
   if (!id.empty()) field("id", id);
   if (!place.bucket.empty()) field("bucket_id", place.bucket);
+  if (resource == "account") field("account_id", place.second);
   if (resource == "group") field("group_id", place.second);
   if (resource == "collection" || resource == "record") field("collection_id", place.second);
   if (resource == "record") field("record_id", place.third);

@@ -53,11 +53,17 @@ class SchemaPlugin final : public Plugin {
     json::Value data = std::move(*parsed);
     data.asObject().set("id", json::Value(draft.object.id));
 
-    if (resource == "record" && call.operation && call.operation->above) {
-      const store::Object& collection = *call.operation->above;
-      if (auto schema = json::findPath(collection.data, "schema")) {
+    if (resource == "record") {
+      store::Ref collections{"collection", "/buckets/" + std::string(call.params.get("bucket_id"))};
+      Result<store::Object> collection =
+          co_await session.get(collections, call.params.get("collection_id"));
+      if (!collection.ok()) {
+        call.app().storageFailed(call, collection.error());
+        co_return false;
+      }
+      if (auto schema = json::findPath(collection->data, "schema")) {
         if (!check(call, *schema, data)) co_return false;
-        data.asObject().set("schema", json::Value(collection.last_modified));
+        data.asObject().set("schema", json::Value(collection->last_modified));
         store(draft, data);
       }
     }
