@@ -12,7 +12,7 @@ ALLOWED = {
     "http": {"base", "net", "metrics"},
     "store": {"base", "json"},
     "auth": {"base", "json", "store"},
-    "kinto": {"base", "json", "store", "auth", "http", "metrics"},
+    "kinto": {"base", "json", "store", "auth", "net", "http", "metrics"},
     "supervise": {"base"},
     "agent": {"base", "metrics", "json"},
     "cli": {"base", "json", "store", "auth", "http", "kinto", "metrics"},

@@ -11,5 +11,9 @@ int main(int argc, char** argv) {
                          ::isatty(0) == 1, ::isatty(1) == 1, ::isatty(2) == 1};
   cli::Programs programs;
   programs.serve = kinto::serve;
+  programs.migrate = kinto::migrate;
+  programs.flush_cache = kinto::flushCache;
+  programs.create_user = kinto::createUser;
+  programs.purge_deleted = kinto::purgeDeleted;
   return cli::run(arguments, environ, terminal, programs);
 }

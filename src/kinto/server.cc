@@ -1,17 +1,23 @@
 #include "kinto/server.h"
 
+#include <openssl/sha.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <fstream>
+#include <iterator>
 
+#include "base/encoding.h"
 #include "base/log.h"
 #include "kinto/app.h"
 #include "kinto/configure.h"
 #include "kinto/plugins/catalog.h"
 #include "kinto/plugins/request_log.h"
+#include "kinto/privileges.h"
 #include "kinto/secret.h"
 #include "kinto/server_options.h"
 #include "kinto/stores.h"
+#include "kinto/text.h"
 
 namespace godwit::kinto {
 namespace {
@@ -68,23 +74,39 @@ void announce(const http::Server& server, const Stores& stores, const ServeOptio
 }
 
 void report(const http::DrainReport& drained) {
-  char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%.1f", static_cast<double>(drained.took.count()) / 1000);
-  std::string line = "drained " + std::to_string(drained.finished) + " requests in " + seconds +
-                     " s, " + std::to_string(drained.aborted) + " aborted";
-  log::info(line, {{"finished", drained.finished},
-                   {"refused", drained.refused},
-                   {"aborted", drained.aborted},
-                   {"connections_closed", drained.connections_closed}});
+  log::info(http::describe(drained), {{"finished", drained.finished},
+                                      {"refused", drained.refused},
+                                      {"aborted", drained.aborted},
+                                      {"connections_closed", drained.connections_closed}});
+}
+
+// hello's "config": which file this runs on.
+std::string describeFile(const std::string& path) {
+  struct stat info {};
+  if (path.empty() || ::stat(path.c_str(), &info) != 0) return "null";
+  std::ifstream file(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  unsigned char digest[SHA256_DIGEST_LENGTH];
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest);
+  std::string out = "{\"path\":";
+  json::dumpString(out, path);
+  out += ",\"hash\":\"" + toHex(digest) + "\",\"modified\":\"";
+  std::int64_t modified = info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec;
+  return out + isoDate(modified).substr(0, 26) + "\"}";
 }
 
 }  // namespace
 
 Result<void> serve(const Settings& settings, const ServeOptions& options) {
   Config config = configFrom(settings, options.version);
+  config.config_json = describeFile(settings.iniFile());
   GODWIT_TRY(fillDefaults(settings, config));
   std::string url = listenUrl(settings);
   GODWIT_TRY(refuseUnsafe(url, config));
+  http::Server server(serverOptionsFrom(settings));
+  GODWIT_TRY(server.listen(url));
+  // Sockets may need root, files must belong to whom we run as.
+  GODWIT_TRY(dropPrivileges(settings.getString("godwit.uid"), settings.getString("godwit.gid")));
   auto stores = openStores(settings);
   if (!stores.ok()) return std::move(stores).error();
 
@@ -101,13 +123,11 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   auto app = App::make(std::move(config), std::move(parts));
   if (!app.ok()) return std::move(app).error();
 
-  http::Server server(serverOptionsFrom(settings));
   server.onProtocolError(
       [&app](int status, http::Response& response) { (*app)->protocolError(status, response); });
   server.onRequest([&app](const http::Request& request, http::Reply reply) {
     (*app)->handle(request, std::move(reply));
   });
-  GODWIT_TRY(server.listen(url));
   server.onReady([&] { announce(server, *stores, options); });
   server.onDrain([] { log::info("draining"); });
   server.onStopped([&](Deadline deadline) { stores->backend->stop(deadline); });

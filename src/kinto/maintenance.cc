@@ -1,0 +1,125 @@
+// The commands that change a store without serving it.
+#include <functional>
+#include <optional>
+
+#include "auth/password.h"
+#include "kinto/server.h"
+#include "kinto/stores.h"
+#include "net/loop.h"
+
+namespace godwit::kinto {
+namespace {
+
+constexpr std::chrono::minutes kPatience{10};  // purging a large store takes its time
+constexpr std::chrono::seconds kStop{10};
+
+// Runs `start` on a loop until it calls back, with the stores of the settings open.
+template <class T>
+Result<T> withStores(
+    const Settings& settings,
+    const std::function<void(Stores&, Reactor&, std::function<void(Result<T>)>)>& start) {
+  auto stores = openStores(settings);
+  if (!stores.ok()) return stores.error();
+  std::optional<Result<T>> result;
+  {
+    net::Loop loop(0);
+    loop.post([&] {
+      start(*stores, loop, [&](Result<T> r) {
+        result.emplace(std::move(r));
+        loop.stop();
+      });
+    });
+    loop.run();
+    stores->backend->stop(Deadline::after(kStop));
+    loop.runLeftovers();
+  }
+  if (!result) return Error(ErrorCode::kInternal, "the store did not answer");
+  return std::move(*result);
+}
+
+using Unit = std::function<Task<Result<std::uint64_t>>(store::Session&)>;
+
+// One write transaction that answers a number.
+Result<std::uint64_t> write(const Settings& settings, const Unit& unit) {
+  Result<std::uint64_t> answer = std::uint64_t{0};
+  auto start = [&](Stores& stores, Reactor& reactor,
+                   std::function<void(Result<std::uint64_t>)> done) {
+    auto work = [&](store::Session& session) -> Task<store::Verdict> {
+      answer = co_await unit(session);
+      co_return answer.ok() ? store::Verdict::kCommit : store::Verdict::kRollback;
+    };
+    auto worked = [&answer, done](Result<store::Verdict> verdict) {
+      if (!verdict.ok() && answer.ok()) return done(verdict.error());
+      done(std::move(answer));
+    };
+    stores.backend->run(store::Mode::kWrite, reactor, Deadline::after(kPatience), std::move(work),
+                        std::move(worked));
+  };
+  return withStores<std::uint64_t>(settings, start);
+}
+
+}  // namespace
+
+Result<std::vector<std::string>> migrate(const Settings& settings, bool dry_run) {
+  std::vector<std::string> lines;
+  if (dry_run) {
+    lines.push_back("would open the stores and bring their schema up to date");
+    return lines;
+  }
+  // Opening a store creates or upgrades its schema.
+  auto stores = openStores(settings);
+  if (!stores.ok()) return stores.error();
+  lines.push_back(stores->backend->name() +
+                  " storage and permissions are up to date: " + stores->place);
+  stores->backend->stop(Deadline::after(kStop));
+  return lines;
+}
+
+Result<void> flushCache(const Settings& settings) {
+  auto start = [](Stores& stores, Reactor& reactor, std::function<void(Result<bool>)> done) {
+    stores.cache->flush(reactor, std::move(done));
+  };
+  auto flushed = withStores<bool>(settings, start);
+  if (!flushed.ok()) return flushed.error();
+  return {};
+}
+
+Result<void> createUser(const Settings& settings, const std::string& name,
+                        const std::string& password) {
+  auto hash = auth::hashPassword(password);
+  if (!hash.ok()) return hash.error();
+  std::string data = "{\"password\":";
+  json::dumpString(data, *hash);
+  data += '}';
+  Unit unit = [&](store::Session& session) -> Task<Result<std::uint64_t>> {
+    store::Ref ref{"account", name};
+    store::Object object;
+    object.id = name;
+    object.data = data;
+    auto updated = co_await session.update(ref, std::move(object));
+    if (!updated.ok()) co_return updated.error();
+    store::Ace ace{"/accounts/" + name, "write", "account:" + name};
+    auto added = co_await session.addAce(ace);
+    if (!added.ok()) co_return added.error();
+    co_return std::uint64_t{1};
+  };
+  auto done = write(settings, unit);
+  if (!done.ok()) return done.error();
+  return {};
+}
+
+Result<std::uint64_t> purgeDeleted(const Settings& settings,
+                                   const std::vector<std::string>& resources, std::uint64_t keep) {
+  Unit unit = [&](store::Session& session) -> Task<Result<std::uint64_t>> {
+    std::uint64_t total = 0;
+    for (const std::string& resource : resources) {
+      auto trimmed = co_await session.trimTombstones(resource, keep);
+      if (!trimmed.ok()) co_return trimmed.error();
+      total += *trimmed;
+    }
+    co_return total;
+  };
+  return write(settings, unit);
+}
+
+}  // namespace godwit::kinto
