@@ -165,7 +165,7 @@ void Connection::begin(std::string_view head) {
     e->streamed = policy.stream;
     if (policy.max_bytes) e->max_body = policy.max_bytes;
   }
-  if (engine.on_access) e->started = std::chrono::steady_clock::now();
+  if (engine.reports()) e->started = std::chrono::steady_clock::now();
   if (!refusal.status && e->facts.framing == Framing::kLength && e->facts.length > e->max_body) {
     refusal = {413, "request body too large"};
   }
@@ -274,7 +274,7 @@ void Connection::refuse(Exchange* e, Refusal refusal) {
     e = shard_.take();
     e->request.remote = remote_;
     e->request.id = shard_.makeId(e);
-    if (shard_.engine().on_access) e->started = std::chrono::steady_clock::now();
+    if (shard_.engine().reports()) e->started = std::chrono::steady_clock::now();
     push(e);
   }
   bodyComplete();
@@ -306,7 +306,7 @@ void Connection::pop() {
   --queued_;
   e->connection = nullptr;
   e->next = nullptr;
-  if (!shard_.engine().on_access) return shard_.release(e);
+  if (!shard_.engine().reports()) return shard_.release(e);
   (unsent_end_ ? unsent_end_->next : unsent_) = e;
   unsent_end_ = e;
 }
@@ -594,7 +594,14 @@ void Connection::reportSent() {
     unsent_ = e->next;
     if (!unsent_) unsent_end_ = nullptr;
     e->next = nullptr;
-    engine.on_access({e->request, e->response.status, e->body_bytes, now - e->started});
+    if (engine.on_access) {
+      engine.on_access({e->request, e->response.status, e->body_bytes, now - e->started, e->route});
+    }
+    if (engine.metrics && (e->measured || engine.measure_all)) {
+      const std::string_view known = toString(e->request.method);
+      engine.metrics->record(
+          {e->route, known.empty() ? "other" : known, now - e->started, e->response.status});
+    }
     shard_.release(e);
   }
 }
@@ -677,6 +684,8 @@ void Connection::onDeadline() {
     stand_in->request.remote = remote_;
     stand_in->request.id = shard_.makeId(stand_in);
     stand_in->started = late->started;
+    stand_in->route = late->route;
+    stand_in->measured = late->measured;
     stand_in->connection = this;
     stand_in->refs = 1;
     stand_in->dispatched = true;

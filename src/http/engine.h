@@ -19,6 +19,8 @@ struct Engine {
   std::function<void(int, Response&)> on_protocol_error;
   std::function<BodyPolicy(const Request&)> on_head;
   std::shared_ptr<net::TlsContext> tls;
+  RequestMetrics* metrics = nullptr;
+  bool measure_all = true;
   std::function<void(std::uint64_t, std::string_view)> on_connect;
   std::function<void(std::uint64_t)> on_disconnect;
 
@@ -31,6 +33,8 @@ struct Engine {
   std::atomic<bool> accept_paused{false};
   std::atomic<bool> draining{false};
 
+  // True when requests are timed and reported once sent.
+  [[nodiscard]] bool reports() const { return on_access || metrics; }
   // Fills `r` with the default answer for an error the server itself detected.
   void protocolError(int status, const char* why, Response& r) const;
 };

@@ -66,6 +66,8 @@ class Exchange {
   bool dispatched = false;
   bool answered = false;
   bool close = false;  // nothing may follow on this connection
+  std::string_view route;
+  bool measured = false;
 
   // A body from elsewhere than response.body.
   std::shared_ptr<UniqueFd> file;

@@ -54,6 +54,10 @@ void Reply::sendFile(int fd, std::uint64_t offset, std::uint64_t length) {
 }
 
 void Reply::onBody(BodyReader reader) { exchange_->reader = std::move(reader); }
+void Reply::setRoute(std::string_view name, bool measured) {
+  exchange_->route = name;
+  exchange_->measured = measured;
+}
 void Reply::pauseBody() { exchange_->paused = true; }
 void Reply::resumeBody() {
   if (!std::exchange(exchange_->paused, false)) return;

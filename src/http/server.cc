@@ -47,6 +47,7 @@ struct Server::Impl {
   Job on_ready, on_drain, on_hangup;
   std::function<void()> on_hangup_each;
   std::function<void(Deadline)> on_stopped;
+  std::vector<std::function<void(Deadline)>> parts;
   std::vector<std::thread> threads;
   bool started = false;
   bool finished = false;
@@ -147,6 +148,13 @@ void Server::onAccess(std::function<void(const AccessRecord&)> hook) {
 }
 void Server::onProtocolError(std::function<void(int, Response&)> hook) {
   impl_->engine.on_protocol_error = std::move(hook);
+}
+void Server::stopWith(std::function<void(Deadline)> part) {
+  impl_->parts.push_back(std::move(part));
+}
+void Server::useMetrics(RequestMetrics& metrics, bool all) {
+  impl_->engine.metrics = &metrics;
+  impl_->engine.measure_all = all;
 }
 void Server::onHead(std::function<BodyPolicy(const Request&)> decide) {
   impl_->engine.on_head = std::move(decide);
@@ -293,6 +301,7 @@ void Server::Impl::finish() {
     std::lock_guard lock(mu);
     report.took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - drain_began);
   }
+  for (auto& part : parts) part(deadline);
   if (on_stopped) on_stopped(deadline);
   for (std::size_t i = 1; i < loops.size(); ++i) loops[i]->stop();
   for (std::thread& t : threads) t.join();

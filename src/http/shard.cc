@@ -347,7 +347,8 @@ void Exchange::reset() {
   sent_at = 0;
   body_bytes = 0;
   refs = 0;
-  dispatched = answered = close = false;
+  dispatched = answered = close = measured = false;
+  route = {};
 }
 
 void answer(Exchange* e) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -14,6 +15,8 @@ class Reactor;
 }
 
 namespace godwit::http {
+
+struct Request;
 
 namespace detail {
 class Exchange;
@@ -52,6 +55,10 @@ class Reply {
   void pauseBody();
   void resumeBody();
 
+  // Names the route for metrics and the access log. `name` must outlive the server's run. Loop
+  // thread.
+  void setRoute(std::string_view name, bool measured);
+
   // Handler deadline of this request; the server answers 503 when it passes unanswered.
   [[nodiscard]] Deadline deadline() const;
   // True once the peer is gone or the deadline answered; work for this request can stop. Any
@@ -67,5 +74,8 @@ class Reply {
  private:
   detail::Exchange* exchange_;
 };
+
+// Called on the loop thread of the connection. Must not block.
+using Handler = std::function<void(const Request&, Reply)>;
 
 }  // namespace godwit::http

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "godwit/deadline.h"
+#include "godwit/http/metrics.h"
 #include "godwit/http/reply.h"
 #include "godwit/http/request.h"
 #include "godwit/job.h"
@@ -70,10 +71,8 @@ struct AccessRecord {
   int status;
   std::size_t body_bytes;
   std::chrono::nanoseconds took;  // end of request head to send
+  std::string_view route;         // as Router names it; "" outside one
 };
-
-// Called on the loop thread of the connection. Must not block.
-using Handler = std::function<void(const Request&, Reply)>;
 
 // An evented HTTP/1.1 server: N threads, each with its own loop and its own share of connections.
 // Configure, then run. Unless said otherwise functions are for the thread that calls run().
@@ -125,6 +124,8 @@ class Server {
   void onConnect(std::function<void(std::uint64_t connection, std::string_view remote)> hook);
   void onDisconnect(std::function<void(std::uint64_t connection)> hook);
   void onAccess(std::function<void(const AccessRecord&)> hook);
+  // Samples of every answered request, or of those whose Router::Route is `measured`.
+  void useMetrics(RequestMetrics& metrics, bool all = true);
   // Shapes every response that the server makes by itself: 4xx for broken requests, 408, 413, 417,
   // 431, 500 for a dropped Reply, 501, 503, 505. Gets the default (text/plain); may change anything
   // but the status. Loop thread; must not block.
@@ -133,6 +134,8 @@ class Server {
   void onReady(Job job);
   // Called when drain begins, before connections are told; any loop thread.
   void onDrain(Job job);
+  // For parts that stop with the server (Workers): as onStopped and before it, in the order given.
+  void stopWith(std::function<void(Deadline)> part);
   // Called after the last connection has closed and before run() returns, with what remains of the
   // drain deadline: stop backends here. Thread that called run().
   void onStopped(std::function<void(Deadline)> job);
