@@ -111,7 +111,7 @@ test("patches: merge at the top, and JSON Patch", async () => {
   await alice.execute({
     method: "PATCH",
     path: `/buckets/unicode/collections/chars/records/${id}`,
-    headers: { "Content-Type": "application/json-patch+json" },
+    headers: { "Content-Type": "application/json-patch+json", Authorization: basic("alice") },
     body: [
       { op: "test", path: "/data/category", value: "Lu" },
       { op: "add", path: "/data/aliases/-", value: "VE" },
@@ -142,7 +142,7 @@ test("groups grant to their members and stop when they leave", async () => {
   const bucket = alice.bucket("unicode");
   const { id: bobId } = await bob.fetchUser();
   await bucket.createGroup("readers", [bobId]);
-  await bucket.addPermissions({ read: ["/buckets/unicode/groups/readers"] });
+  await bucket.setPermissions({ read: ["/buckets/unicode/groups/readers"] });
   assert.equal((await bob.bucket("unicode").getData()).id, "unicode");
   await bucket.updateGroup({ id: "readers", members: [] });
   await assert.rejects(bob.bucket("unicode").getData(), /403/);
