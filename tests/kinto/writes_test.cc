@@ -425,8 +425,7 @@ TEST_P(Batch, BadBatches) {
   std::string many = "{\"requests\":[";
   for (int i = 0; i < 26; ++i) many += std::string(i ? "," : "") + R"({"path":"/"})";
   many += "]}";
-  EXPECT_EQ(t.post("/batch", "", many).at("/message"),
-            "\"Number of requests is limited to 25\"");
+  EXPECT_EQ(t.post("/batch", "", many).at("/message"), "\"Number of requests is limited to 25\"");
   Config config = TestApp::basicConfig();
   config.batch_max_requests.reset();
   EXPECT_EQ(withConfig(config)->post("/batch", "", many).status, 200);
