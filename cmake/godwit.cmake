@@ -15,11 +15,15 @@ endif()
 find_package(Threads REQUIRED)
 
 add_library(godwit_flags INTERFACE)
+# Ours alone: who links an installed library chooses warnings for themselves.
 target_compile_options(godwit_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wconversion -Wshadow -fno-plt
-  $<$<BOOL:${GODWIT_WERROR}>:-Werror>)
+  $<BUILD_INTERFACE:-Wall> $<BUILD_INTERFACE:-Wextra> $<BUILD_INTERFACE:-Wpedantic>
+  $<BUILD_INTERFACE:-Wconversion> $<BUILD_INTERFACE:-Wshadow> $<BUILD_INTERFACE:-fno-plt>
+  $<BUILD_INTERFACE:$<$<BOOL:${GODWIT_WERROR}>:-Werror>>)
+target_compile_features(godwit_flags INTERFACE cxx_std_20)
 target_include_directories(godwit_flags INTERFACE
-  $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>)
+  $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/include>
+  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 target_link_libraries(godwit_flags INTERFACE Threads::Threads)
 
 if(GODWIT_SANITIZE)
