@@ -1,6 +1,6 @@
 // fuzz-links: store json base
-// Filters and sorts over arbitrary objects: first line a field, second an operand, third the object.
-// The fast comparison must agree with the one over documents, and selection with sorting.
+// Filters and sorts over arbitrary objects: first line a field, second an operand, third the
+// object. The fast comparison must agree with the one over documents, and selection with sorting.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>

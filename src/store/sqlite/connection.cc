@@ -162,7 +162,7 @@ Cursor::~Cursor() {
 Cursor& Cursor::text(int index, std::string_view value) {
   if (statement_) {
     const char* data = value.data() ? value.data() : "";  // a null pointer would bind NULL
-    sqlite3_bind_text(statement_, index, data, static_cast<int>(value.size()), SQLITE_STATIC);
+    sqlite3_bind_text64(statement_, index, data, value.size(), SQLITE_STATIC, SQLITE_UTF8);
   }
   return *this;
 }
@@ -170,7 +170,7 @@ Cursor& Cursor::text(int index, std::string_view value) {
 Cursor& Cursor::blob(int index, std::string_view value) {
   if (statement_) {
     const char* data = value.data() ? value.data() : "";
-    sqlite3_bind_blob(statement_, index, data, static_cast<int>(value.size()), SQLITE_STATIC);
+    sqlite3_bind_blob64(statement_, index, data, value.size(), SQLITE_STATIC);
   }
   return *this;
 }

@@ -77,8 +77,7 @@ const char* textOf(Sql statement) {
              " WHERE list = ?1 AND deleted = 1 ORDER BY last_modified DESC LIMIT -1 OFFSET ?2)";
 
     case Sql::kGroupsOf:
-      return "SELECT DISTINCT principal FROM user_principals"
-             " WHERE user IN (?1, 'system.Authenticated')";
+      return "SELECT principal FROM user_principals WHERE user = ?1";
     case Sql::kGroupAdd:
       return "INSERT OR IGNORE INTO user_principals (user, principal) VALUES (?1, ?2)";
     case Sql::kGroupRemove:

@@ -9,8 +9,8 @@
 #include <fstream>
 
 #include "store/conformance.h"
-#include "store/sqlite/connection.h"
 #include "store/sqlite/scratch.h"
+#include "store/sqlite/sql.h"
 #include "store/sqlite/sqlite.h"
 
 // What happens when the file, the disk or another process does not play along.
@@ -236,6 +236,42 @@ TEST_F(SqliteFault, WritesWaitForTheLockUpToTheirDeadline) {
   ::close(fd);
   EXPECT_TRUE(waiting.get_future().get().ok());
   EXPECT_EQ(client().ids(kRecords), "c a");
+}
+
+TEST_F(SqliteFault, DeletedLockFileIsMadeAgain) {
+  open();
+  std::string path = scratch_.file("godwit.db") + ".lock";
+  ASSERT_TRUE(std::filesystem::remove(path));
+  ASSERT_TRUE(client().create(kRecords, "a").ok());
+  ASSERT_TRUE(std::filesystem::exists(path));
+  int fd = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::flock(fd, LOCK_EX), 0);
+  auto late =
+      client().run(Mode::kWrite, creating("b"), Deadline::after(std::chrono::milliseconds(50)));
+  EXPECT_EQ(late.error().code, ErrorCode::kTimeout);
+  ::close(fd);
+}
+
+TEST_F(SqliteFault, NoStatementScansATable) {
+  open();
+  using sqlite::Sql;
+  sqlite3* db = nullptr;
+  ASSERT_EQ(sqlite3_open(scratch_.file("godwit.db").c_str(), &db), SQLITE_OK);
+  for (std::size_t i = static_cast<std::size_t>(Sql::kListFind); i < sqlite::kSqlCount; ++i) {
+    auto which = static_cast<Sql>(i);
+    // Emptying and the oldest entry are meant to start at the beginning.
+    if (which == Sql::kCacheClear || which == Sql::kCacheOldest) continue;
+    std::string text = std::string("EXPLAIN QUERY PLAN ") + sqlite::textOf(which);
+    sqlite3_stmt* s = nullptr;
+    ASSERT_EQ(sqlite3_prepare_v2(db, text.c_str(), -1, &s, nullptr), SQLITE_OK) << text;
+    while (sqlite3_step(s) == SQLITE_ROW) {
+      std::string plan = reinterpret_cast<const char*>(sqlite3_column_text(s, 3));
+      EXPECT_EQ(plan.find("SCAN"), std::string::npos) << text << ": " << plan;
+      EXPECT_EQ(plan.find("TEMP B-TREE"), std::string::npos) << text << ": " << plan;
+    }
+    sqlite3_finalize(s);
+  }
+  sqlite3_close(db);
 }
 
 TEST_F(SqliteFault, WritesWaitForAProgramWithoutTheLock) {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 
 #include "store/glob.h"
@@ -33,15 +34,22 @@ std::string scopePrefix(std::string_view pattern) {
 }  // namespace
 
 Result<std::vector<std::string>> SqliteStore::userPrincipals(std::string_view user) {
-  Cursor c(connection_, Sql::kGroupsOf);
-  c.text(1, user);
   std::vector<std::string> out;
-  for (;;) {
-    auto row = c.step();
-    if (!row.ok()) return failed(row.error());
-    if (!*row) return out;
-    out.emplace_back(c.textAt(0));
+  std::size_t own = 0;
+  for (std::string_view who : {user, kAuthenticated}) {
+    Cursor c(connection_, Sql::kGroupsOf);
+    c.text(1, who);
+    for (;;) {
+      auto row = c.step();
+      if (!row.ok()) return failed(row.error());
+      if (!*row) break;
+      auto end = out.begin() + static_cast<std::ptrdiff_t>(own);
+      if (std::find(out.begin(), end, c.textAt(0)) == end) out.emplace_back(c.textAt(0));
+    }
+    if (user == kAuthenticated) break;
+    own = out.size();
   }
+  return out;
 }
 
 Result<void> SqliteStore::addUserPrincipal(std::string_view user, std::string_view principal) {

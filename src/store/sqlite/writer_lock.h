@@ -14,7 +14,8 @@ namespace godwit::store::sqlite {
 //
 // flock alone is unfair: who unlocks and locks again at once always wins. So whoever wants the lock
 // first takes a turn (a range lock on the same file) and keeps it until the lock is his; the holder
-// cannot come back before those who wait. Both end with the process, however it ends.
+// cannot come back before those who wait. Both end with the process, however it ends. A lock file
+// that somebody deleted is made again, so that all processes lock the same one.
 // One thread.
 class WriterLock {
  public:
@@ -26,8 +27,10 @@ class WriterLock {
   [[nodiscard]] bool held() const { return held_; }
 
  private:
-  explicit WriterLock(UniqueFd fd) : fd_(std::move(fd)) {}
+  WriterLock(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+  [[nodiscard]] bool stillThere() const;
 
+  std::string path_;
   UniqueFd fd_;
   bool turn_ = false;
   bool held_ = false;
