@@ -1,5 +1,7 @@
 #include <algorithm>
 
+#include "kinto/app.h"
+#include "kinto/exchange.h"
 #include "kinto/render.h"
 #include "kinto/resource_run.h"
 
@@ -96,6 +98,19 @@ Task<Result<void>> cascade(store::Session& session, const Event& event) {
     co_return removed;
   }
   co_return Result<void>();
+}
+
+Task<bool> followChange(store::Session& session, Call& call, Event event) {
+  auto followed = co_await cascade(session, event);
+  if (!followed.ok()) {
+    call.app().storageFailed(call, followed.error());
+    co_return false;
+  }
+  for (Plugin* plugin : call.app().afterWrite()) {
+    if (!co_await plugin->afterWrite(session, call, event)) co_return false;
+  }
+  call.exchange.events.push_back(std::move(event));
+  co_return true;
 }
 
 }  // namespace godwit::kinto

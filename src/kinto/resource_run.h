@@ -83,4 +83,8 @@ class ResourceRun {
 // the members of groups. Within the transaction.
 Task<Result<void>> cascade(store::Session& session, const Event& event);
 
+// Everything that follows from a change that has just been stored: the cascade, the plugins' hooks,
+// the event. false: call.answer holds an error.
+Task<bool> followChange(store::Session& session, Call& call, Event event);
+
 }  // namespace godwit::kinto

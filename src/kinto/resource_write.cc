@@ -72,13 +72,8 @@ Event ResourceRun::makeEvent(Action action, const store::Object& object) const {
 }
 
 Task<bool> ResourceRun::changed(const Event& event) {
-  auto followed = co_await cascade(s_, event);
-  if (!followed.ok()) co_return failed(followed.error());
-  for (Plugin* plugin : call_.app().afterWrite()) {
-    if (!co_await plugin->afterWrite(s_, call_, event)) co_return false;
-  }
-  call_.exchange.events.push_back(event);
-  co_return true;
+  Event copy = event;
+  co_return co_await followChange(s_, call_, std::move(copy));
 }
 
 // PUT: the permissions named replace, all others are emptied. POST and PATCH: others stay.

@@ -7,8 +7,10 @@
 #include "kinto/plugins/default_bucket.h"
 #include "kinto/plugins/flush.h"
 #include "kinto/plugins/history.h"
+#include "kinto/plugins/metrics.h"
 #include "kinto/plugins/permissions_list.h"
 #include "kinto/plugins/schema_validation.h"
+#include "kinto/plugins/user_data.h"
 
 namespace godwit::kinto {
 namespace {
@@ -20,10 +22,11 @@ struct Row {
 
 // In the order in which hooks run: schemas judge what was sent, history records what was written.
 constexpr Row kPlugins[] = {
-    {"accounts", makeAccountsPlugin}, {"default_bucket", makeDefaultBucketPlugin},
-    {"schema", makeSchemaPlugin},     {"permissions", makePermissionsPlugin},
-    {"history", makeHistoryPlugin},   {"flush", makeFlushPlugin},
-    {"counters", makeCountersPlugin},
+    {"accounts", makeAccountsPlugin},     {"default_bucket", makeDefaultBucketPlugin},
+    {"schema", makeSchemaPlugin},         {"permissions", makePermissionsPlugin},
+    {"history", makeHistoryPlugin},       {"flush", makeFlushPlugin},
+    {"counters", makeCountersPlugin},     {"user_data", makeUserDataPlugin},
+    {"prometheus", makePrometheusPlugin}, {"statsd", makeStatsdPlugin},
 };
 
 std::string_view bareName(std::string_view include) {
@@ -51,6 +54,8 @@ std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config,
   if (config.flag("experimental_permissions_endpoint")) wanted.emplace_back("permissions");
   // The switch of the releases before there were plugins.
   if (config.flag("flush_endpoint_enabled")) wanted.emplace_back("flush");
+  if (!config.text("statsd_url").empty()) wanted.emplace_back("statsd");
+  if (!config.granted("user-data_delete_principals").empty()) wanted.emplace_back("user_data");
 
   std::vector<std::unique_ptr<Plugin>> out;
   for (const Row& row : kPlugins) {

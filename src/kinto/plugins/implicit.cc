@@ -55,12 +55,8 @@ Task<bool> createImplicitly(store::Session& session, Call& call, const Implicit&
   event.user_id = call.user;
   event.timestamp = created->last_modified;
   event.object = *created;
-  for (Plugin* plugin : app.afterWrite()) {
-    bool goes_on = co_await plugin->afterWrite(session, call, event);
-    if (!goes_on) co_return false;
-  }
-  call.exchange.events.push_back(std::move(event));
-  co_return true;
+  bool followed = co_await followChange(session, call, std::move(event));
+  co_return followed;
 }
 
 }  // namespace godwit::kinto

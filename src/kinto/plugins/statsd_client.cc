@@ -28,7 +28,7 @@ std::string labelText(Labels labels) {
   for (const Label& l : labels) {
     if (!out.empty()) out += '.';
     out += l.name;
-    out += '.';
+    if (!l.name.empty()) out += '.';
     appendSafe(out, l.value);
   }
   return out;
