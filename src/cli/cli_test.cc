@@ -255,6 +255,8 @@ TEST_F(CliTest, maintenance_commands_pass_their_arguments) {
   EXPECT_EQ(godwit({"completion", "bash"}), kExitOk);
   EXPECT_THAT(out, HasSubstr("complete -F _godwit godwit"));
   EXPECT_EQ(godwit({"completion", "tcsh"}), kExitUsage);
+  EXPECT_EQ(godwit({"man"}), kExitOk);
+  EXPECT_THAT(out, HasSubstr(".SH EXIT STATUS"));
 }
 
 // Answers one connection with fixed bytes.

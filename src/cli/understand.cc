@@ -117,6 +117,7 @@ class Grammar {
       app.add_option("--ini", in_.ini, "Accepted for Kinto's sake")->option_text("FILE");
       return;
     }
+    if (name == "man") return;
     if (name == "completion") {
       app.add_option("shell", in_.arguments, "bash, zsh or fish")->required()->option_text("SHELL");
       return;
@@ -287,6 +288,7 @@ const std::vector<Command>& commands() {
       {"flush-cache", "Forget everything cached"},
       {"purge-deleted", "Forget old tombstones"},
       {"completion", "Print a completion script for a shell"},
+      {"man", "Print the manual page"},
       {"version", "Print the version, the build and its libraries"},
       {"help", "Explain a command"},
   };
