@@ -47,7 +47,7 @@ void readFamilies(Config& c, const Settings& s) {
   constexpr std::string_view kGenerator = "_id_generator";
   for (const auto& [key, setting] : s.all()) {
     std::string_view k = key;
-    if (!setting.text().empty()) c.raw.insert_or_assign(key, setting.text());
+    if (std::string text = s.plain(k); !text.empty()) c.raw.insert_or_assign(key, std::move(text));
     if (endsWith(k, kPrincipals)) {
       c.principals.insert_or_assign(key, s.getList(k));
     } else if (endsWith(k, kCache) && k != "root_cache_expires_seconds") {
