@@ -78,7 +78,8 @@ class Grammar {
     for (auto& [name, app] : apps_) {
       if (app->parsed()) in_.command = name;
     }
-    if (verbose_) in_.verbose = true;
+    in_.color = color_;
+    in_.verbose = verbose_;
     for (const std::string& s : sets_) {
       std::size_t eq = s.find('=');
       if (eq == std::string::npos || eq == 0) {
@@ -104,8 +105,7 @@ class Grammar {
             std::map<std::string, ColorChoice>{{"auto", ColorChoice::kAuto},
                                                {"always", ColorChoice::kAlways},
                                                {"never", ColorChoice::kNever}}))
-        ->option_text("WHEN")
-        ->each([this](const std::string&) { in_.color = color_; });
+        ->option_text("WHEN");
     app.add_flag("-q,--quiet", in_.quiet, "Say only what is wrong");
     app.add_flag("-v,--verbose,--debug", verbose_, "Say everything");
     if (name == "help") {
