@@ -78,7 +78,8 @@ class Grammar {
     for (auto& [name, app] : apps_) {
       if (app->parsed()) in_.command = name;
     }
-    in_.color = color_;
+    if (color_ == "always") in_.color = ColorChoice::kAlways;
+    if (color_ == "never") in_.color = ColorChoice::kNever;
     in_.verbose = verbose_;
     for (const std::string& s : sets_) {
       std::size_t eq = s.find('=');
@@ -101,10 +102,7 @@ class Grammar {
  private:
   void describe(const std::string& name, CLI::App& app) {
     app.add_option("--color", color_, "Colour: auto, always or never")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, ColorChoice>{{"auto", ColorChoice::kAuto},
-                                               {"always", ColorChoice::kAlways},
-                                               {"never", ColorChoice::kNever}}))
+        ->check(CLI::IsMember({"auto", "always", "never"}))
         ->option_text("WHEN");
     app.add_flag("-q,--quiet", in_.quiet, "Say only what is wrong");
     app.add_flag("-v,--verbose,--debug", verbose_, "Say everything");
@@ -265,7 +263,7 @@ class Grammar {
   CLI::App app_;
   std::vector<std::pair<std::string, CLI::App*>> apps_;
   Invocation in_;
-  ColorChoice color_ = ColorChoice::kAuto;
+  std::string color_;
   bool verbose_ = false;
   std::vector<std::string> sets_;
   std::vector<Flag> table_flags_;
