@@ -192,6 +192,14 @@ TEST_F(CliTest, config_show_names_origins_and_hides_secrets) {
   EXPECT_EQ(out, "godwit.port = 8888  ; default\nkinto.paginate_by =  ; not set\n");
 }
 
+TEST_F(CliTest, colour_is_for_those_who_want_it) {
+  EXPECT_EQ(godwit({"config", "show", "port"}), kExitOk);
+  EXPECT_EQ(out.find('\033'), std::string::npos);
+  EXPECT_EQ(godwit({"config", "show", "port", "--color", "always"}), kExitOk);
+  EXPECT_THAT(out, HasSubstr("\033[1mgodwit.port\033[0m"));
+  EXPECT_EQ(godwit({"config", "show", "port", "--color", "sometimes"}), kExitUsage);
+}
+
 TEST_F(CliTest, config_explain_knows_the_table) {
   EXPECT_EQ(godwit({"config", "explain", "kinto.storage_pool_maxconn", "threads"}), kExitOk);
   EXPECT_THAT(out, HasSubstr("kinto.storage_pool_size\n"));
@@ -255,6 +263,8 @@ TEST_F(CliTest, maintenance_commands_pass_their_arguments) {
   EXPECT_EQ(godwit({"completion", "bash"}), kExitOk);
   EXPECT_THAT(out, HasSubstr("complete -F _godwit godwit"));
   EXPECT_EQ(godwit({"completion", "tcsh"}), kExitUsage);
+  EXPECT_EQ(godwit({"man"}), kExitOk);
+  EXPECT_THAT(out, HasSubstr(".SH EXIT STATUS"));
 }
 
 // Answers one connection with fixed bytes.

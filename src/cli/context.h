@@ -57,6 +57,7 @@ int createUserCommand(const Context& context);
 int flushCacheCommand(const Context& context);
 int purgeDeletedCommand(const Context& context);
 int completionCommand(const Context& context);
+int manCommand(const Context& context);
 int versionCommand(const Context& context);
 
 std::string programVersion();  // "0.1.0"

@@ -11,7 +11,7 @@ struct Entry {
   int (*work)(const Context&);
 };
 
-constexpr std::array<Entry, 14> kWork = {{{"serve", serveCommand},
+constexpr std::array<Entry, 15> kWork = {{{"serve", serveCommand},
                                           {"start", serveCommand},
                                           {"config check", configCheck},
                                           {"config show", configShow},
@@ -24,6 +24,7 @@ constexpr std::array<Entry, 14> kWork = {{{"serve", serveCommand},
                                           {"flush-cache", flushCacheCommand},
                                           {"purge-deleted", purgeDeletedCommand},
                                           {"completion", completionCommand},
+                                          {"man", manCommand},
                                           {"version", versionCommand}}};
 
 }  // namespace

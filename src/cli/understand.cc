@@ -78,7 +78,9 @@ class Grammar {
     for (auto& [name, app] : apps_) {
       if (app->parsed()) in_.command = name;
     }
-    if (verbose_) in_.verbose = true;
+    if (color_ == "always") in_.color = ColorChoice::kAlways;
+    if (color_ == "never") in_.color = ColorChoice::kNever;
+    in_.verbose = verbose_;
     for (const std::string& s : sets_) {
       std::size_t eq = s.find('=');
       if (eq == std::string::npos || eq == 0) {
@@ -100,12 +102,8 @@ class Grammar {
  private:
   void describe(const std::string& name, CLI::App& app) {
     app.add_option("--color", color_, "Colour: auto, always or never")
-        ->transform(CLI::CheckedTransformer(
-            std::map<std::string, ColorChoice>{{"auto", ColorChoice::kAuto},
-                                               {"always", ColorChoice::kAlways},
-                                               {"never", ColorChoice::kNever}}))
-        ->option_text("WHEN")
-        ->each([this](const std::string&) { in_.color = color_; });
+        ->check(CLI::IsMember({"auto", "always", "never"}))
+        ->option_text("WHEN");
     app.add_flag("-q,--quiet", in_.quiet, "Say only what is wrong");
     app.add_flag("-v,--verbose,--debug", verbose_, "Say everything");
     if (name == "help") {
@@ -117,6 +115,7 @@ class Grammar {
       app.add_option("--ini", in_.ini, "Accepted for Kinto's sake")->option_text("FILE");
       return;
     }
+    if (name == "man") return;
     if (name == "completion") {
       app.add_option("shell", in_.arguments, "bash, zsh or fish")->required()->option_text("SHELL");
       return;
@@ -264,7 +263,7 @@ class Grammar {
   CLI::App app_;
   std::vector<std::pair<std::string, CLI::App*>> apps_;
   Invocation in_;
-  ColorChoice color_ = ColorChoice::kAuto;
+  std::string color_;
   bool verbose_ = false;
   std::vector<std::string> sets_;
   std::vector<Flag> table_flags_;
@@ -287,6 +286,7 @@ const std::vector<Command>& commands() {
       {"flush-cache", "Forget everything cached"},
       {"purge-deleted", "Forget old tombstones"},
       {"completion", "Print a completion script for a shell"},
+      {"man", "Print the manual page"},
       {"version", "Print the version, the build and its libraries"},
       {"help", "Explain a command"},
   };

@@ -27,7 +27,7 @@ std::string textOf(const Settings& s, std::string_view key) {
 
 std::optional<std::uint64_t> optCount(const Settings& s, std::string_view key) {
   auto i = s.optInt(key);
-  if (!i) return std::nullopt;
+  if (!i || *i == 0) return std::nullopt;  // 0 is no limit
   return static_cast<std::uint64_t>(*i);
 }
 
@@ -47,7 +47,10 @@ void readFamilies(Config& c, const Settings& s) {
   constexpr std::string_view kGenerator = "_id_generator";
   for (const auto& [key, setting] : s.all()) {
     std::string_view k = key;
-    if (!setting.text().empty()) c.raw.insert_or_assign(key, setting.text());
+    // What was emptied on purpose stays empty, where a plugin has a default of its own.
+    std::string text = s.plain(k);
+    bool chosen = setting.origin.kind != OriginKind::kDefault;
+    if (chosen || !text.empty()) c.raw.insert_or_assign(key, std::move(text));
     if (endsWith(k, kPrincipals)) {
       c.principals.insert_or_assign(key, s.getList(k));
     } else if (endsWith(k, kCache) && k != "root_cache_expires_seconds") {

@@ -80,6 +80,13 @@ TEST(Configure, reads_what_was_set) {
                          {"group_id_generator", "custom.Generator"},
                          {"paginate_by", "5"},
                          {"cors_max_age_seconds", ""},
+                         {"account_cache_ttl_seconds", "2m"},
+                         {"batch_max_requests", "null"},
+                         {"prometheus_prefix", ""},
+                         {"heartbeat_timeout_seconds", "500ms"},
+                         {"cache_max_size_bytes", "1KiB"},
+                         {"experimental_permissions_endpoint", "Yes"},
+                         {"includes", "[\"kinto.plugins.flush\", \"kinto.plugins.history\"]"},
                          {"history.exclude_user_ids", "x y"}});
   ASSERT_EQ(c.policies.size(), 2u);
   EXPECT_EQ(c.policies[0].use, "kinto.plugins.accounts.AccountsPolicy");
@@ -95,6 +102,14 @@ TEST(Configure, reads_what_was_set) {
   EXPECT_EQ(c.paginate_by, 5u);
   EXPECT_EQ(c.cors_max_age_seconds, "");
   EXPECT_EQ(c.list("history.exclude_user_ids"), (Words{"x", "y"}));
+  EXPECT_EQ(c.text("account_cache_ttl_seconds"), "120");
+  EXPECT_EQ(c.batch_max_requests, std::nullopt);
+  EXPECT_EQ(c.text("prometheus_prefix", "kinto"), "");
+  EXPECT_EQ(c.text("prometheus_disabled_metrics", "none"), "none");
+  EXPECT_EQ(c.text("heartbeat_timeout_seconds"), "0.5");
+  EXPECT_EQ(c.text("cache_max_size_bytes"), "1024");
+  EXPECT_EQ(c.text("experimental_permissions_endpoint"), "true");
+  EXPECT_EQ(c.list("includes"), (Words{"kinto.plugins.flush", "kinto.plugins.history"}));
 }
 
 }  // namespace

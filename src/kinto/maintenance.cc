@@ -1,6 +1,7 @@
 // The commands that change a store without serving it.
 #include <functional>
 #include <optional>
+#include <thread>
 
 #include "auth/password.h"
 #include "kinto/server.h"
@@ -23,14 +24,19 @@ Result<T> withStores(
   std::optional<Result<T>> result;
   {
     net::Loop loop(0);
+    std::thread stopper;
     loop.post([&] {
       start(*stores, loop, [&](Result<T> r) {
         result.emplace(std::move(r));
-        loop.stop();
+        // Not from the loop's thread: a backend may need the loop to say goodbye to its server.
+        stopper = std::thread([&] {
+          stores->backend->stop(Deadline::after(kStop));
+          loop.stop();
+        });
       });
     });
     loop.run();
-    stores->backend->stop(Deadline::after(kStop));
+    stopper.join();
     loop.runLeftovers();
   }
   if (!result) return Error(ErrorCode::kInternal, "the store did not answer");

@@ -113,6 +113,39 @@ std::uint64_t Settings::getSize(std::string_view key, std::uint64_t fallback) co
   return t ? parseSize(*t).value_or(fallback) : fallback;
 }
 
+std::string Settings::plain(std::string_view key) const {
+  const OptionDef* o = findOption(options(), key);
+  std::string text = getString(key);
+  if (o == nullptr || text.empty()) return text;
+  switch (o->type) {
+    case OptionType::kBool:
+      return getBool(key) ? "true" : "false";
+    case OptionType::kSize:
+      return std::to_string(getSize(key));
+    case OptionType::kDuration: {
+      // Most are whole numbers of their unit.
+      auto unit = parseDuration("1", o->unit).value_or(std::chrono::seconds(1));
+      auto value = getDuration(key);
+      if (value % unit == std::chrono::milliseconds::zero()) return std::to_string(value / unit);
+      return json::dump(
+          json::Value(static_cast<double>(value.count()) / static_cast<double>(unit.count())));
+    }
+    case OptionType::kList: {
+      std::string words;
+      for (const std::string& w : getList(key)) words += (words.empty() ? "" : " ") + w;
+      return words;
+    }
+    case OptionType::kString:
+    case OptionType::kInt:
+    case OptionType::kNumber:
+    case OptionType::kChoice:
+    case OptionType::kPath:
+    case OptionType::kUrl:
+      break;
+  }
+  return text;
+}
+
 std::string_view Settings::raw(std::string_view key) const {
   const Setting* s = find(key);
   return s == nullptr ? std::string_view() : std::string_view(s->raw);

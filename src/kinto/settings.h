@@ -78,6 +78,9 @@ class Settings {
   [[nodiscard]] std::optional<std::int64_t> optInt(std::string_view key) const;
   [[nodiscard]] std::optional<double> optNumber(std::string_view key) const;
   [[nodiscard]] std::optional<std::chrono::milliseconds> optDuration(std::string_view key) const;
+  // The value in its plainest form, for those who parse no units: durations and sizes as bare
+  // numbers in their option's unit, booleans as true and false, lists as words between spaces.
+  [[nodiscard]] std::string plain(std::string_view key) const;
   // The text as written; "" when not set.
   [[nodiscard]] std::string_view raw(std::string_view key) const;
   // Keys that start with `prefix`, with their text: prefixed("multiauth.policy.") answers

@@ -346,7 +346,8 @@ void SettingsLoader::check() {
   for (const auto& [key, s] : settings_.values_) {
     if (s.origin.kind == OriginKind::kDefault) continue;
     if (s.option == nullptr) {
-      if (s.origin.kind == OriginKind::kFlag) problem("unknown setting '" + key + "'");
+      if (s.origin.kind == OriginKind::kFlag)
+        problem("unknown setting '" + key + "'" + didYouMean(key, ""));
       continue;
     }
     std::string text = s.text();

@@ -58,15 +58,9 @@ Result<Stores> openStores(const Settings& settings) {
   Stores out;
   std::string storage = settings.backend("storage_backend");
   std::string cache = settings.backend("cache_backend");
-  std::string permission = settings.backend("permission_backend");
+  // Permissions are always kept with the objects; Settings warns of another choice.
   if (storage.empty()) storage = "sqlite";
   if (cache.empty()) cache = storage;
-  if (!permission.empty() && permission != storage) {
-    return Error(ErrorCode::kInvalid,
-                 "permission_backend: \"" + permission +
-                     "\" differs from storage_backend: objects and their permissions change "
-                     "in one transaction");
-  }
   if (storage == "sqlite" || cache == "sqlite") {
     auto folder = dataFolder(settings);
     if (!folder.ok()) return std::move(folder).error();

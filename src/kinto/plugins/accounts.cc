@@ -16,7 +16,9 @@
 namespace godwit::kinto {
 namespace {
 
-constexpr std::size_t kHashQueue = 128;  // a longer wait would not meet any deadline
+// Unless the settings say otherwise. A longer wait would not meet any deadline.
+constexpr std::int64_t kHashQueue = 128;
+constexpr int kHashNice = 10;
 constexpr const char* kDocs = "https://kinto.readthedocs.io/en/stable/api/1.x/accounts.html";
 
 bool isAccountPolicy(std::string_view use) {
@@ -40,9 +42,6 @@ std::optional<std::string> passwordIn(std::string_view body) {
 
 class AccountsPlugin final : public Plugin {
  public:
-  AccountsPlugin()
-      : pool_("bcrypt", std::max(1U, std::thread::hardware_concurrency() / 2), kHashQueue, 10) {}
-
   [[nodiscard]] std::string name() const override { return "accounts"; }
   [[nodiscard]] unsigned hooks() const override { return kPrepare | kBeforeWrite | kAnswered; }
 
@@ -50,6 +49,12 @@ class AccountsPlugin final : public Plugin {
     const Config& config = setup.config();
     secret_ = config.userid_hmac_secret;
     GODWIT_TRY(checkSettings(config));
+    auto threads =
+        static_cast<std::size_t>(toInt(config.text("godwit.bcrypt_threads")).value_or(0));
+    auto queue =
+        static_cast<std::size_t>(toInt(config.text("godwit.bcrypt_queue")).value_or(kHashQueue));
+    if (threads == 0) threads = std::max(1U, std::thread::hardware_concurrency() / 2);
+    pool_ = std::make_unique<WorkerPool>("bcrypt", threads, queue, kHashNice);
     setup.addCapability("accounts",
                         R"({"description":"Manage user accounts.",)"
                         R"("url":"https://kinto.readthedocs.io/en/latest/api/1.x/accounts.html",)"
@@ -57,7 +62,7 @@ class AccountsPlugin final : public Plugin {
     auth::AccountPolicy::Parts parts;
     parts.backend = &setup.backend();
     parts.cache = &setup.cache();
-    parts.pool = &pool_;
+    parts.pool = pool_.get();
     parts.secret = secret_;
     if (auto ttl = toInt(config.text("account_cache_ttl_seconds")))
       parts.cache_ttl = std::chrono::seconds(*ttl);
@@ -92,7 +97,7 @@ class AccountsPlugin final : public Plugin {
       }
       done();
     };
-    bool taken = pool_.submit([home, passwords, hashes, failure, arrive] {
+    bool taken = pool_->submit([home, passwords, hashes, failure, arrive] {
       for (const std::string& password : *passwords) {
         Result<std::string> hash = auth::hashPassword(password);
         if (!hash.ok()) {
@@ -236,7 +241,7 @@ class AccountsPlugin final : public Plugin {
   std::string policy_;
   std::string secret_;
 
-  WorkerPool pool_;
+  std::unique_ptr<WorkerPool> pool_;  // from setUp() on
 };
 
 }  // namespace
