@@ -145,6 +145,7 @@ BatchRequest parseBatch(const Call& call, std::vector<Problem>& problems) {
   if (!unknown.asObject().empty()) {
     problems.emplace_back("body", "",
                           "Unrecognized keys in mapping: \"" + pythonRepr(unknown) + "\"");
+    return out;
   }
   const Value* defaults = document.get("defaults");
   if (defaults) checkItem(*defaults, "defaults", false, problems);

@@ -62,6 +62,11 @@ bool readStrings(const Value& value, const std::string& name, std::string_view n
   return ok;
 }
 
+bool isEmptyValue(const Value& v) {
+  return v.isNull() || (v.isString() && v.asString().empty()) ||
+         (v.isArray() && v.asArray().empty()) || (v.isObject() && v.asObject().empty());
+}
+
 // Checks one field; returns the value to store when it differs from the one given.
 std::optional<Value> checkField(const FieldRule& rule, const Value& value, const std::string& name,
                                 std::vector<Problem>& problems) {
@@ -169,8 +174,10 @@ void BodyParser::readData(std::string_view raw) {
     for (std::size_t i = 0; i < resource_.fields.size(); ++i) {
       const FieldRule& rule = resource_.fields[i];
       if (rule.name != name) continue;
+      Value given = documentOf(value);
+      if (rule.kind == FieldRule::Kind::kInteger && isEmptyValue(given)) return;  // as not given
       seen |= std::uint64_t{1} << i;
-      auto changed = checkField(rule, documentOf(value), "data." + rule.name, problems_);
+      auto changed = checkField(rule, given, "data." + rule.name, problems_);
       if (changed) {
         append(key, json::dump(*changed));
         return;
@@ -304,6 +311,7 @@ Body BodyParser::parse(std::string_view text) {
     }
     return std::move(body_);
   }
+  std::size_t before = problems_.size();
   Value unknown = Value::object();
   for (const json::Slice& member : *members) {
     if (member.key == "data") {
@@ -315,8 +323,11 @@ Body BodyParser::parse(std::string_view text) {
     }
   }
   if (!unknown.asObject().empty()) {
+    // Keys nobody knows come before anything else that is wrong.
+    problems_.erase(problems_.begin() + static_cast<std::ptrdiff_t>(before), problems_.end());
     problems_.emplace_back("body", "",
                            "Unrecognized keys in mapping: \"" + pythonRepr(unknown) + "\"");
+    return std::move(body_);
   }
   if (required && !body_.has_data) problems_.emplace_back("body", "data", "Required");
   return std::move(body_);
@@ -334,6 +345,10 @@ void checkFields(Value& data, const Resource& resource, const std::string& prefi
                  std::vector<Problem>& problems) {
   for (const FieldRule& rule : resource.fields) {
     const Value* value = data.get(rule.name);
+    if (value && rule.kind == FieldRule::Kind::kInteger && isEmptyValue(*value)) {
+      data.asObject().erase(rule.name);
+      continue;
+    }
     if (!value) {
       if (rule.required) problems.emplace_back("body", prefix + rule.name, "Required");
       if (rule.defaults_to_empty_list) data.asObject().set(rule.name, Value::array());

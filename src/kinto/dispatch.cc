@@ -20,13 +20,14 @@ bool looksVersioned(std::string_view path) {
 }
 
 // Some media range of the Accept header covers application/json. The most specific range decides.
+// A header that is no list of media ranges counts as none; an empty one accepts nothing.
 bool acceptsJson(std::string_view accept) {
-  if (trim(accept).empty()) return true;
   int best = 0;
   bool allowed = false;
   for (std::string_view range : split(accept, ',')) {
     auto parts = split(range, ';');
     std::string_view type = trim(parts.front());
+    if (!type.empty() && type.find('/') == std::string_view::npos) return true;
     int specific = type == "*/*"                               ? 1
                    : equalIgnoreCase(type, "application/*")    ? 2
                    : equalIgnoreCase(type, "application/json") ? 3
@@ -59,9 +60,7 @@ void redirect(Call& call, const std::string& location, std::int64_t cache_second
   Answer& answer = call.answer;
   answer.clear();
   answer.status = 307;
-  answer.content_type = "text/html; charset=UTF-8";
-  std::string url = call.baseUrl() + location;
-  answer.header("Location", url);
+  answer.header("Location", call.baseUrl() + location);
   if (cache_seconds == 0) {
     answer.header("Cache-Control", "max-age=0, must-revalidate, no-cache, no-store");
   } else if (cache_seconds > 0) {
@@ -70,9 +69,23 @@ void redirect(Call& call, const std::string& location, std::int64_t cache_second
   if (cache_seconds >= 0) {
     answer.header("Expires", httpDate(call.app().clock().nowMs() + cache_seconds * 1000));
   }
-  answer.body =
-      "<html>\n <head>\n  <title>307 Temporary Redirect</title>\n </head>\n <body>\n"
-      "  <h1>307 Temporary Redirect</h1>\n  The resource is elsewhere.\n </body>\n</html>";
+  std::string_view accept = call.headers.accept;
+  auto accepts = [accept](std::string_view type) {
+    return accept.find(type) != std::string_view::npos;
+  };
+  if (accepts("text/html") || accepts("*/*")) {
+    answer.content_type = "text/html; charset=UTF-8";
+    answer.body =
+        "<html>\n <head>\n  <title>307 Temporary Redirect</title>\n </head>\n <body>\n"
+        "  <h1>307 Temporary Redirect</h1>\n  The resource is elsewhere.\n </body>\n</html>";
+  } else if (accepts("application/")) {
+    answer.body =
+        "{\"message\":\"The resource is elsewhere.\",\"code\":\"307 Temporary Redirect\","
+        "\"title\":\"Temporary Redirect\"}";
+  } else {
+    answer.content_type = "text/plain; charset=UTF-8";
+    answer.body = "307 Temporary Redirect\n\nThe resource is elsewhere.\n";
+  }
 }
 
 std::string withQuery(std::string path, std::string_view query) {

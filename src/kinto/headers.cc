@@ -22,7 +22,7 @@ void Headers::set(std::string_view name, std::string_view value) {
     case 8:
       if (equalIgnoreCase(name, "if-match")) {
         if_match = value;
-        has_if_match = true;
+        has_if_match = !value.empty();
       }
       break;
     case 10:
@@ -36,7 +36,7 @@ void Headers::set(std::string_view name, std::string_view value) {
         authorization = value;
       } else if (equalIgnoreCase(name, "if-none-match")) {
         if_none_match = value;
-        has_if_none_match = true;
+        has_if_none_match = !value.empty();
       }
       break;
     case 15:

@@ -292,26 +292,18 @@ void Parser::addFilter(const Parameter& p) {
   if (filter.op == Op::kIn || filter.op == Op::kExclude) {
     const json::Array& items = filter.value.asArray();
     auto is_string = [](const Value& v) { return v.isString(); };
-    auto is_integer = [](const Value& v) { return v.isInteger(); };
     if (id && !std::all_of(items.begin(), items.end(), is_string)) return fail(param, invalid);
-    if (modified && !std::all_of(items.begin(), items.end(), is_integer)) {
-      return fail(param, invalid);
-    }
   }
   if (filter.field.find('\0') != std::string::npos || hasNul(filter.value)) {
     return fail(param, "Invalid character 0x00");
   }
   bool contains = filter.op == Op::kContains || filter.op == Op::kContainsAny;
-  if (modified && filter.op != Op::kIn && filter.op != Op::kExclude && !contains) {
+  if (modified) {
     auto timestamp = timestampOf(filter.value, now_ms_);
-    if (filter.op == Op::kHas) {
-      if (!timestamp && !filter.value.isBool()) return fail(param, invalid);
-    } else {
-      if (!timestamp) return fail(param, invalid);
-      if (filter.op != Op::kLike) filter.value = std::move(*timestamp);
-    }
+    if (!timestamp) return fail(param, invalid);
+    if (filter.op != Op::kLike && filter.op != Op::kHas) filter.value = std::move(*timestamp);
   }
-  if (contains && (id || modified)) {
+  if (contains && id) {
     return fail(param, "Field '" + filter.field + "' is not an array");
   }
   if (filter.op == Op::kLike) filter.value = Value(likePattern(filter.value.asString()));

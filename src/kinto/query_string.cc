@@ -35,7 +35,7 @@ std::string lenientDecode(std::string_view text, bool plus_is_space) {
 std::optional<QueryPairs> parseQuery(std::string_view query) {
   QueryPairs pairs;
   while (!query.empty()) {
-    std::size_t end = query.find('&');
+    std::size_t end = query.find_first_of("&;");
     std::string_view item = query.substr(0, end);
     query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
     if (item.empty()) continue;

@@ -13,7 +13,7 @@ namespace godwit::kinto {
 // Decoded name=value pairs in the order sent.
 using QueryPairs = std::vector<std::pair<std::string, std::string>>;
 
-// application/x-www-form-urlencoded. nullopt when a name or value is not UTF-8 once decoded. A
+// application/x-www-form-urlencoded, pairs separated by '&' or ';'. nullopt when a name or value is not UTF-8 once decoded. A
 // broken escape stays as it is.
 std::optional<QueryPairs> parseQuery(std::string_view query);
 

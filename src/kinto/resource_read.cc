@@ -10,6 +10,12 @@ namespace godwit::kinto {
 
 void ResourceRun::answerObject(const store::Object& object, const store::Permissions& permissions) {
   std::string& out = call_.answer.body;
+  if (!op_.fields.empty()) {
+    out.assign("{\"data\":");
+    json::dumpTo(out, project(documentOf(object), op_.fields));
+    out += '}';
+    return;
+  }
   out.assign("{\"permissions\":");
   if (mayWriteDirectly(permissions)) {
     renderPermissions(out, permissions);
@@ -17,11 +23,7 @@ void ResourceRun::answerObject(const store::Object& object, const store::Permiss
     out += "{}";
   }
   out += ",\"data\":";
-  if (op_.fields.empty()) {
-    renderObject(out, object);
-  } else {
-    json::dumpTo(out, project(documentOf(object), op_.fields));
-  }
+  renderObject(out, object);
   out += '}';
 }
 
@@ -106,11 +108,16 @@ void ResourceRun::nextPage(const store::Object& last, std::int64_t offset, std::
     first = false;
     url.append(formEncode(name)).append("=").append(formEncode(value));
   };
+  bool limited = false, continued = false;
   for (const auto& [name, value] : call_.query) {
-    if (name != "_limit" && name != "_token") add(name, value);
+    bool is_limit = name == "_limit", is_token = name == "_token";
+    if ((is_limit && limited) || (is_token && continued)) continue;
+    limited = limited || is_limit;
+    continued = continued || is_token;
+    add(name, is_limit ? limit : is_token ? token : value);
   }
-  add("_limit", limit);
-  add("_token", token);
+  if (!limited) add("_limit", limit);
+  if (!continued) add("_token", token);
   call_.answer.header("Next-Page", url);
 }
 

@@ -64,8 +64,8 @@ class ResourceRun {
   bool patchWithOperations(Draft& draft, json::Value& document, json::Value& applied);
   void replacePermissions(Draft& draft);
   void mergePermissions(Draft& draft);
-  void answerPatched(const store::Object& written, const store::Permissions& permissions,
-                     const json::Value& applied, const json::Value& before);
+  void answerPatched(const store::Object& written, const json::Value& applied,
+                     const json::Value& before);
   Task<bool> changed(const Event& event);
   [[nodiscard]] Event makeEvent(Action action, const store::Object& object) const;
 

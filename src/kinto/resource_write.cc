@@ -310,13 +310,7 @@ void ResourceRun::answerPatched(const store::Object& written, const store::Permi
     if (!same && !as_asked) shown.asObject().set(key, *value);
   }
   std::string& out = call_.answer.body;
-  out.assign("{\"permissions\":");
-  if (mayWriteDirectly(permissions)) {
-    renderPermissions(out, permissions);
-  } else {
-    out += "{}";
-  }
-  out += ",\"data\":";
+  out.assign("{\"data\":");
   json::dumpTo(out, shown);
   out += '}';
 }
@@ -350,7 +344,7 @@ Task<bool> ResourceRun::patch() {
     answerObject(written, permissions);
   } else {
     Value before = documentOf(existing);
-    answerPatched(written, permissions, applied, before);
+    answerPatched(written, applied, before);
   }
   co_return true;
 }
@@ -388,8 +382,8 @@ Task<bool> ResourceRun::deleteObject() {
 
 Task<bool> ResourceRun::deleteList() {
   if (!co_await load()) co_return false;
-  if (!co_await loadAbove()) co_return false;
   if (!co_await authorizeList()) co_return false;
+  if (!co_await loadAbove()) co_return false;
   if (!reportProblems()) co_return false;
   if (op_.invalid_parent) co_return noParent();
   if (!co_await listTimestamp()) co_return false;

@@ -18,7 +18,7 @@ std::vector<std::string> exposedBy(const Route& route, const std::string& method
   if (route.kind != RouteKind::kService && reads) {
     out.insert(out.end(), kObjectExposed.begin(), kObjectExposed.end());
     if (route.kind == RouteKind::kPlural) out.emplace_back("Next-Page");
-    if (method == "HEAD") {
+    if (method == "HEAD" && route.kind == RouteKind::kPlural) {
       out.emplace_back("Total-Objects");
       out.emplace_back("Total-Records");
     }
@@ -66,6 +66,12 @@ void Route::prepare(const Config& config) {
     };
     methods.erase(std::remove_if(methods.begin(), methods.end(), is_off), methods.end());
   }
+  // What answers GET answers HEAD too.
+  auto get = std::find(methods.begin(), methods.end(), "GET");
+  if (get != methods.end() && std::find(methods.begin(), methods.end(), "HEAD") == methods.end()) {
+    methods.insert(get + 1, "HEAD");
+    services[indexOf(http::Method::kHead)] = services[indexOf(http::Method::kGet)];
+  }
   bool cors = !config.cors_origins.empty();
   if (cors && std::find(methods.begin(), methods.end(), "OPTIONS") == methods.end()) {
     methods.emplace_back("OPTIONS");
@@ -83,13 +89,6 @@ void Route::prepare(const Config& config) {
       }
     }
     if (cors) expose[i] = "Access-Control-Expose-Headers: " + join(exposed, ", ") + "\r\n";
-  }
-  // A view for GET answers HEAD too, but exposes nothing there unless HEAD has its own.
-  std::size_t get = indexOf(http::Method::kGet);
-  std::size_t head = indexOf(http::Method::kHead);
-  if (defined[get] && !defined[head]) {
-    defined[head] = true;
-    services[head] = services[get];
   }
   allow = join(methods, ", ");
   cors_methods = join(methods, ",");

@@ -109,6 +109,7 @@ TEST_P(Lists, BadFilters) {
       {"id=123", "123 is not a string: {'id': ''}"},
       {"contains_id=[1]", "contains_id in querystring: Field 'id' is not an array"},
 
+      {"in_last_modified=1,2", "Invalid value for in_last_modified"},
       {"field=%22%5Cu0000%22", "field in querystring: Invalid character 0x00"},
       {"_token=bogus", "querystring: _token has invalid content"},
       {"_token=eyJ0b3RvIjo=", "querystring: _token has invalid content"},
@@ -142,6 +143,7 @@ TEST_P(Lists, Fields) {
   EXPECT_EQ(json::dump(*first.get("o")), "{\"p\":1}");
   EXPECT_EQ(first.asObject().size(), 4u);  // with id and last_modified
   Seen one_object = t.get(malt + "/a?_fields=n", "mat");
+  EXPECT_EQ(one_object.at("/permissions"), "");  // fields were asked for, permissions were not
   EXPECT_EQ(one_object.json().get("data")->asObject().size(), 3u);
   EXPECT_EQ(t.get(malt + "/a?_fields=nothing", "mat").json().get("data")->asObject().size(), 2u);
 }

@@ -160,7 +160,7 @@ TEST_P(Writes, ResponseBehavior) {
     return t.patch(one, "mat", body, {{"Response-Behavior", behavior}});
   };
   EXPECT_EQ(patched("light", R"({"data":{"a":5,"b":2}})").at("/data"), "{\"a\":5}");
-  EXPECT_EQ(patched("diff", R"({"data":{"a":6}})").at("/data"), "{}");
+  EXPECT_EQ(patched("diff", R"({"data":{"a":6}})").body, "{\"data\":{}}");
   EXPECT_EQ(patched("full", R"({"data":{"a":7}})").at("/data/b"), "2");
   Seen bad = patched("none", R"({"data":{"a":8}})");
   EXPECT_EQ(bad.status, 400);
@@ -290,8 +290,7 @@ TEST_P(Writes, ListPreconditions) {
 
 TEST_P(Writes, MalformedPreconditions) {
   seed();
-  for (const char* value :
-       {"abc", "123", "\"abc\"", "W/\"123\"", "\"1\",\"2\"", "*x", "\"*\"", ""}) {
+  for (const char* value : {"abc", "123", "\"abc\"", "W/\"123\"", "\"1\",\"2\"", "*x", "\"*\""}) {
     for (const char* name : {"If-Match", "If-None-Match"}) {
       Seen seen = t.get(one, "mat", {{name, value}});
       EXPECT_EQ(seen.status, 400) << name << ": " << value;
