@@ -297,8 +297,8 @@ bool ResourceRun::patchDocument(Draft& draft, Value& applied) {
   return true;
 }
 
-void ResourceRun::answerPatched(const store::Object& written, const store::Permissions& permissions,
-                                const Value& applied, const Value& before) {
+void ResourceRun::answerPatched(const store::Object& written, const Value& applied,
+                                const Value& before) {
   Value now = documentOf(written);
   Value shown = Value::object();
   for (const auto& [key, asked] : applied.asObject()) {
