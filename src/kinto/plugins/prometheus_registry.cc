@@ -45,10 +45,13 @@ void appendNumber(std::string& out, double d) {
   if (s.find_first_of(".en") == s.npos) out += ".0";
 }
 
-// name="value",... ; also the key of a series.
+// name="value",... by name; also the key of a series.
 std::string labelText(Labels labels) {
+  std::vector<Label> sorted(labels.begin(), labels.end());
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Label& a, const Label& b) { return a.name < b.name; });
   std::string out;
-  for (const Label& l : labels) {
+  for (const Label& l : sorted) {
     if (!out.empty()) out += ',';
     out += cleanName(l.name);
     out += "=\"";
