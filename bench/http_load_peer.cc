@@ -1,6 +1,7 @@
+// bench-links: base
 // Load on raw epoll: CONNECTIONS keep-alive connections, each with DEPTH requests in flight as one
 // write, for SECONDS, over plain TCP. Prints requests, seconds, and the size of one response.
-// usage: http_load HOST PORT PATH CONNECTIONS DEPTH SECONDS
+// usage: http_load_peer HOST PORT PATH CONNECTIONS DEPTH SECONDS
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -45,7 +46,7 @@ double now() {
 
 int main(int argc, char** argv) {
   if (argc != 7) {
-    std::fprintf(stderr, "usage: http_load HOST PORT PATH CONNECTIONS DEPTH SECONDS\n");
+    std::fprintf(stderr, "usage: http_load_peer HOST PORT PATH CONNECTIONS DEPTH SECONDS\n");
     return 2;
   }
   const int connections = std::atoi(argv[4]);
@@ -77,7 +78,7 @@ int main(int argc, char** argv) {
     while (want == 0 || text.size() < want) {
       ssize_t n = recv(p.fd, block, sizeof block, 0);
       if (n <= 0) {
-        std::fprintf(stderr, "http_load: closed early\n");
+        std::fprintf(stderr, "http_load_peer: closed early\n");
         return 1;
       }
       text.append(block, static_cast<std::size_t>(n));
@@ -89,7 +90,7 @@ int main(int argc, char** argv) {
       }
     }
     if (text.compare(9, 3, "200") != 0) {
-      std::fprintf(stderr, "http_load: %.30s\n", text.c_str());
+      std::fprintf(stderr, "http_load_peer: %.30s\n", text.c_str());
       return 1;
     }
     response = want;
@@ -113,7 +114,7 @@ int main(int argc, char** argv) {
       Peer& p = *static_cast<Peer*>(events[i].data.ptr);
       ssize_t k = recv(p.fd, block, sizeof block, MSG_DONTWAIT);
       if (k <= 0) {
-        std::fprintf(stderr, "http_load: connection lost\n");
+        std::fprintf(stderr, "http_load_peer: connection lost\n");
         return 1;
       }
       p.got += static_cast<std::size_t>(k);
