@@ -92,8 +92,11 @@ class Nginx:
     def __init__(self, body, headers):
         self.folder = tempfile.TemporaryDirectory(prefix="godwit-bench-")
         self.port = free_port()
-        quoted = body.replace("\\", "\\\\").replace("'", "\\'").replace("$", "${dollar}")
-        lines = "".join(f"add_header {k} '{v}' always;\n" for k, v in headers)
+        def quote(text):
+            return text.replace("\\", "\\\\").replace("'", "\\'").replace("$", "${dollar}")
+
+        quoted = quote(body)
+        lines = "".join(f"add_header {k} '{quote(v)}' always;\n" for k, v in headers)
         with open(f"{self.folder.name}/nginx.conf", "w", encoding="utf-8") as f:
             f.write(f"""daemon off; worker_processes 1; pid {self.folder.name}/pid; error_log /dev/null;
 events {{ worker_connections 1024; }}

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+
 #include "auth/policy.h"
 
 namespace godwit::auth {
@@ -8,8 +10,7 @@ namespace godwit::auth {
 // user and nobody can guess another one's id. Stores nothing.
 class BasicAuthPolicy final : public Policy {
  public:
-  BasicAuthPolicy(std::string name, std::string secret)
-      : name_(std::move(name)), secret_(std::move(secret)) {}
+  BasicAuthPolicy(std::string name, std::string secret);
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   Verdict decide(const Presented& presented, Identity& out) const override;
@@ -18,6 +19,7 @@ class BasicAuthPolicy final : public Policy {
  private:
   std::string name_;
   std::string secret_;
+  std::uint64_t serial_;  // tells policies apart in what threads remember
 };
 
 }  // namespace godwit::auth

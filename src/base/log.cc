@@ -4,11 +4,17 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <chrono>
+#include <climits>
 #include <cmath>
+#include <condition_variable>
 #include <cstdlib>
 #include <ctime>
+#include <mutex>
+#include <thread>
 
 #include "base/clock.h"
 
@@ -19,6 +25,7 @@ struct State {
   std::atomic<int> fd{2};
   std::atomic<Level> level{Level::kInfo};
   std::atomic<Format> format{Format::kText};
+  std::atomic<bool> gather{false};
   std::string program = "godwit";
 };
 
@@ -28,6 +35,101 @@ State& state() {
 }
 
 std::atomic<std::uint64_t> g_dropped{0};
+
+// Whole lines, a few at a time. A pipe whose reader is stuck must not stop us, and its O_NONBLOCK
+// is not ours to set: ask first. POLLOUT on a pipe promises PIPE_BUF bytes; a longer line may still
+// wait for the reader.
+void writeLines(int fd, std::string_view lines) {
+  while (!lines.empty()) {
+    std::size_t n = lines.size();
+    if (n > PIPE_BUF) {
+      std::size_t cut = lines.rfind('\n', PIPE_BUF - 1);
+      n = cut == lines.npos ? lines.find('\n') + 1 : cut + 1;
+    }
+    pollfd p{fd, POLLOUT, 0};
+    if (::poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) ||
+        ::write(fd, lines.data(), n) != static_cast<ssize_t>(n)) {
+      auto lost = std::count(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(n), '\n');
+      g_dropped.fetch_add(static_cast<std::uint64_t>(lost), std::memory_order_relaxed);
+    }
+    lines.remove_prefix(n);
+  }
+}
+
+// Lines waiting to be written together by a thread that sleeps while there are none.
+class Gatherer {
+ public:
+  Gatherer() : thread_([this] { run(); }) {}
+  ~Gatherer() {
+    {
+      std::lock_guard lock(mu_);
+      stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+    flush();
+  }
+
+  void add(std::string_view line, bool urgent) {
+    bool first = false;
+    {
+      std::lock_guard lock(mu_);
+      first = lines_.empty();
+      if (lines_.size() + line.size() > kMaxGathered) {
+        g_dropped.fetch_add(1, std::memory_order_relaxed);
+        return;
+      }
+      lines_ += line;
+    }
+    if (urgent) {
+      flush();
+    } else if (first) {
+      wake_.notify_one();
+    }
+  }
+
+  void flush() {
+    std::lock_guard writing(writing_);
+    {
+      std::lock_guard lock(mu_);
+      out_.swap(lines_);
+    }
+    writeLines(state().fd.load(std::memory_order_relaxed), out_);
+    out_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kMaxGathered = 4 << 20;
+
+  void run() {
+    std::unique_lock lock(mu_);
+    for (;;) {
+      wake_.wait(lock, [this] { return stopping_ || !lines_.empty(); });
+      if (stopping_) return;
+      wake_.wait_for(lock, std::chrono::milliseconds(100), [this] { return stopping_; });
+      lock.unlock();
+      flush();
+      lock.lock();
+    }
+  }
+
+  std::mutex mu_;
+  // Guarded by mu_.
+  std::condition_variable wake_;
+  std::string lines_;
+  bool stopping_ = false;
+
+  std::mutex writing_;
+  // Guarded by writing_.
+  std::string out_;
+
+  std::thread thread_;
+};
+
+Gatherer& gatherer() {
+  static Gatherer g;
+  return g;
+}
 
 constexpr std::string_view kNames[] = {"debug", "info", "warn", "error"};
 constexpr std::string_view kColors[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
@@ -160,11 +262,13 @@ Format formatFor(int fd) {
 }
 
 void configure(const Options& options) {
+  flush();
   State& s = state();
   s.program = options.program;
   s.fd = options.fd;
   s.level = options.level;
   s.format = options.format;
+  s.gather = options.gather;
 }
 
 bool enabled(Level level) { return level >= state().level.load(std::memory_order_relaxed); }
@@ -181,14 +285,15 @@ void write(Level level, std::string_view event, Fields fields) {
   } else {
     formatText(line, format == Format::kColor, level, event, fields, now_ns);
   }
-  int fd = s.fd.load(std::memory_order_relaxed);
-  // A pipe whose reader is stuck must not stop us, and its O_NONBLOCK is not ours to set: ask
-  // first. POLLOUT on a pipe promises PIPE_BUF bytes; a longer line may still wait for the reader.
-  pollfd p{fd, POLLOUT, 0};
-  if (::poll(&p, 1, 0) != 1 || !(p.revents & POLLOUT) ||
-      ::write(fd, line.data(), line.size()) != static_cast<ssize_t>(line.size())) {
-    g_dropped.fetch_add(1, std::memory_order_relaxed);
+  if (s.gather.load(std::memory_order_relaxed)) {
+    gatherer().add(line, level >= Level::kWarn);
+  } else {
+    writeLines(s.fd.load(std::memory_order_relaxed), line);
   }
+}
+
+void flush() {
+  if (state().gather.load(std::memory_order_relaxed)) gatherer().flush();
 }
 
 std::uint64_t droppedLines() { return g_dropped.load(std::memory_order_relaxed); }

@@ -39,6 +39,9 @@ struct Options {
   Level level = Level::kInfo;
   Format format = Format::kText;
   std::string program;  // printed as "Logger" in JSON
+  // Gather lines and write them together, at most 100 ms later; warnings and errors go out at once.
+  // What is gathered is lost when the process is killed.
+  bool gather = false;
 };
 
 // Call before other threads log, and again on reopen. The default writes text at info to stderr.
@@ -54,6 +57,9 @@ inline void debug(std::string_view e, Fields f = {}) {
 inline void info(std::string_view e, Fields f = {}) { write(Level::kInfo, e, f); }
 inline void warn(std::string_view e, Fields f = {}) { write(Level::kWarn, e, f); }
 inline void error(std::string_view e, Fields f = {}) { write(Level::kError, e, f); }
+
+// Writes what has been gathered. At exit it is done by itself.
+void flush();
 
 std::uint64_t droppedLines();
 

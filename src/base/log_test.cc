@@ -62,6 +62,22 @@ TEST_F(LogTest, a_stuck_reader_drops_lines_and_counts_them) {
   EXPECT_GT(droppedLines(), before);
 }
 
+TEST_F(LogTest, gathered_lines_come_out_whole_and_a_warning_brings_them_along) {
+  Options o;
+  o.fd = pipe_.out.get();
+  o.gather = true;
+  configure(o);
+  for (int i = 0; i < 3; ++i) info("quiet", {{"n", i}});
+  warn("loud");
+  std::string text = pipe_.read();
+  EXPECT_NE(text.find("quiet n=0\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("quiet n=2\n"), std::string::npos) << text;
+  EXPECT_TRUE(text.ends_with("warn loud\n")) << text;
+  info("late");
+  flush();
+  EXPECT_TRUE(pipe_.read().ends_with("info late\n"));
+}
+
 TEST_F(LogTest, debug_is_silent_by_default) {
   use(Format::kText);
   debug("hidden");

@@ -37,6 +37,7 @@ int serveCommand(const Context& context) {
   options.level = levelOf(settings->getString("godwit.log_level"));
   options.format = formatOf(context, *settings);
   options.program = "godwit";
+  options.gather = options.format == log::Format::kJson;
   log::configure(options);
   for (const std::string& w : settings->warnings()) log::warn("configuration", {{"message", w}});
   if (context.in.reload) {
