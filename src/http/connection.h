@@ -14,6 +14,10 @@
 
 namespace godwit::http {
 
+inline std::int64_t afterMs(std::int64_t from, std::chrono::milliseconds d) {
+  return from + d.count();
+}
+
 // One client connection. It reads requests, queues an Exchange for each, and writes the responses
 // in the order of the requests, all that are ready at the end of a turn in one send. Loop thread
 // only.
@@ -87,6 +91,8 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
     return !queue_ && !reading_ && in_.empty() && out_.empty() && !protocol_;
   }
   [[nodiscard]] bool full() const;
+  [[nodiscard]] bool upgrading() const;
+  [[nodiscard]] bool canParse() const;
   [[nodiscard]] bool wantsInput() const;
   [[nodiscard]] std::int64_t bodyDue() const;
   [[nodiscard]] std::int64_t writeDue() const;
@@ -101,6 +107,7 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   HeadScan scan_;                // progress in in_
   Exchange* reading_ = nullptr;  // its body is incomplete; also in the queue
   std::int64_t request_ms_ = 0;  // first byte of the request being read; 0: none
+  std::int64_t read_ms_ = 0;     // last bytes from the peer
   std::int64_t body_ms_ = 0;
   std::uint64_t body_bytes_ = 0;   // as received, coding included
   std::uint64_t length_read_ = 0;  // of a body with Content-Length

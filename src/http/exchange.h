@@ -80,6 +80,7 @@ class Exchange {
   bool streamed = false;
   bool paused = false;
   std::uint64_t max_body = 0;
+  Refusal refusal;  // why its body broke off
   BodyReader reader;
 
   void reset();

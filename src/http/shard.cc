@@ -82,7 +82,10 @@ void Shard::start(std::vector<net::Listener>& listeners) {
 void Shard::acceptFrom(Door& door, int budget) {
   for (int i = 0; i < budget; ++i) {
     const std::size_t max = engine_.options.limits.max_connections;
-    if (engine_.connections.load(std::memory_order_relaxed) >= max) return pauseAccepting(false);
+    // When draining, who waits in the queue (a backlog at most) is let in all the same.
+    if (!draining() && engine_.connections.load(std::memory_order_relaxed) >= max) {
+      return pauseAccepting(false);
+    }
     sockaddr_storage address{};
     socklen_t length = sizeof address;
     int fd = ::accept4(door.listener.fd(), reinterpret_cast<sockaddr*>(&address), &length,
@@ -99,7 +102,7 @@ void Shard::acceptFrom(Door& door, int budget) {
     engine_.connections.fetch_add(1, std::memory_order_relaxed);
     std::string remote;
     if (!door.listener.isUnix()) {
-      net::tuneAccepted(fd);
+      if (door.listener.inherited()) net::tuneAccepted(fd);
       remote = net::addressText(address);
     }
     Shard* target = this;
@@ -316,7 +319,9 @@ void Shard::answered(Exchange* e) {
 }
 
 void Shard::dropped(Exchange* e) {
-  if (e->connection) {
+  if (e->connection && e->refusal.status) {
+    engine_.protocolError(e->refusal.status, e->refusal.why, e->response);
+  } else if (e->connection) {
     log::error("a request was dropped unanswered", {{"request", e->request.id}});
     e->response.clear();
     engine_.protocolError(500, "the request was dropped", e->response);
@@ -344,6 +349,7 @@ void Exchange::reset() {
   protocol.reset();
   reader = nullptr;
   streamed = paused = false;
+  refusal = {};
   sent_at = 0;
   body_bytes = 0;
   refs = 0;

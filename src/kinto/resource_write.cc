@@ -304,7 +304,7 @@ void ResourceRun::answerPatched(const store::Object& written, const Value& appli
   for (const auto& [key, asked] : applied.asObject()) {
     const Value* value = now.get(key);
     const Value* old = before.get(key);
-    if (!value) continue;  // removed: there is nothing to show
+    if (!value) continue;                                // removed: there is nothing to show
     bool same = old ? *old == *value : value->isNull();  // absent counts as null
     bool as_asked = op_.response_behavior == "diff" && asked == *value;
     if (!same && !as_asked) shown.asObject().set(key, *value);

@@ -17,6 +17,7 @@
 #include <memory>
 
 #include "base/os_error.h"
+#include "net/stream.h"
 
 namespace godwit::net {
 namespace {
@@ -193,6 +194,7 @@ Result<Listener> Listener::bind(const Endpoint& where, const Options& options) {
       return osError("bind " + where.host + ':' + port);
     }
   }
+  if (!l.unix_) tuneAccepted(l.fd());  // accepted sockets inherit it
   if (::listen(l.fd(), options.backlog) != 0) return osError("listen on " + urlOf(l.fd(), l.tls_));
   l.url_ = urlOf(l.fd(), l.tls_);
   return l;

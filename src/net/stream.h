@@ -57,7 +57,7 @@ class Stream {
   std::unique_ptr<StreamLayer> layer_;
 };
 
-// What may be set on an accepted socket: no delay for TCP.
+// No delay, and keep-alive probes, for a TCP socket; a listening one passes them on.
 void tuneAccepted(int fd);
 
 }  // namespace godwit::net

@@ -294,6 +294,31 @@ TEST(Basic, LargeResponsesAndSlowReadersAreFine) {
   EXPECT_EQ(c.read().body, big);
 }
 
+// Answers beyond max_output_bytes that the kernel takes at once: nothing says "writable"
+// afterwards.
+TEST(Basic, LargePipelinedResponsesToAFastReader) {
+  Server::Options o = TestServer::defaults();
+  o.limits.max_output_bytes = 1000;
+  std::string page(3000, 'p');
+  TestServer s([&](const Request&, Reply r) { r.send(200, page); }, o);
+  Client c(s.url());
+  std::string all;
+  for (int i = 0; i < 200; ++i) all += "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  c.send(all);
+  for (int i = 0; i < 200; ++i) ASSERT_EQ(c.read().body, page) << i;
+}
+
+TEST(Basic, AnEmptyLineBehindARequestIsNotTheStartOfOne) {
+  Server::Options o = TestServer::defaults();
+  o.limits.header_timeout = std::chrono::milliseconds(50);
+  TestServer s(echo, o);
+  Client c(s.url());
+  c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na\r\n");
+  EXPECT_EQ(c.read().status, 200);
+  EXPECT_EQ(c.readFor(200), "");
+  EXPECT_EQ(c.get("/still").status, 200);
+}
+
 TEST(Basic, AccessHookSeesEveryAnswer) {
   std::mutex mu;
   std::vector<std::string> lines;

@@ -294,10 +294,12 @@ TEST(Stream, ABrokenOffBodyIsReported) {
     c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
     Client d(s.url());
     d.send("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n");
+    EXPECT_EQ(d.read().status, 400);
     EXPECT_TRUE(d.closedByPeer());
     Client e(s.url());
     e.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
     e.halfClose();
+    EXPECT_EQ(e.read().status, 400);
     EXPECT_TRUE(e.closedByPeer());
     ASSERT_TRUE(eventually([&] { return s->stats().requests_total == 3; }));
   }
