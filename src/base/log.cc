@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <chrono>
@@ -223,11 +224,29 @@ void formatText(std::string& out, bool color, Level level, std::string_view even
 
 }  // namespace
 
+namespace {
+
+// ASCII that stands for itself inside a JSON string.
+constexpr auto kPlain = [] {
+  std::array<bool, 256> t{};
+  for (std::size_t c = 0x20; c < 0x7f; ++c) t[c] = c != '"' && c != '\\';
+  return t;
+}();
+
+}  // namespace
+
 void appendJsonString(std::string& out, std::string_view s) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   std::size_t i = 0;
   while (i < s.size()) {
+    std::size_t plain = i;
+    while (plain < s.size() && kPlain[static_cast<unsigned char>(s[plain])]) ++plain;
+    if (plain > i) {
+      out.append(s.substr(i, plain - i));
+      i = plain;
+      continue;
+    }
     auto c = static_cast<unsigned char>(s[i]);
     if (c == '"' || c == '\\') {
       out += '\\';
@@ -236,8 +255,6 @@ void appendJsonString(std::string& out, std::string_view s) {
       out += "\\u00";
       out += kHex[c >> 4];
       out += kHex[c & 15];
-    } else if (c < 0x80) {
-      out += static_cast<char>(c);
     } else {
       std::size_t len = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
       bool good = c >= 0xc2 && c <= 0xf4 && i + len <= s.size();

@@ -23,8 +23,12 @@ std::string bounded(std::string text) {
 
 void Answer::header(std::string_view name, std::string_view value) {
   headers_.append(name).append(": ");
-  for (char c : value) {
-    if (c != '\r' && c != '\n' && c != '\0') headers_ += c;
+  std::size_t start = 0;
+  for (std::size_t i = 0; i <= value.size(); ++i) {
+    bool ends = i == value.size() || value[i] == '\r' || value[i] == '\n' || value[i] == '\0';
+    if (!ends) continue;
+    headers_.append(value.substr(start, i - start));
+    start = i + 1;
   }
   headers_.append("\r\n");
 }

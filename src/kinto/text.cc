@@ -133,24 +133,54 @@ bool isDigits(std::string_view s) {
   return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+namespace {
+
+// `digits` decimal digits of n with leading zeros. Dates are in every answer: snprintf would cost
+// more than the rest of a header.
+void appendPadded(std::string& out, std::int64_t n, int digits) {
+  char buffer[20];
+  for (int i = digits; i-- > 0; n /= 10) buffer[i] = static_cast<char>('0' + n % 10);
+  out.append(buffer, static_cast<std::size_t>(digits));
+}
+
+void appendTime(std::string& out, const Civil& c) {
+  appendPadded(out, c.hour, 2);
+  out += ':';
+  appendPadded(out, c.minute, 2);
+  out += ':';
+  appendPadded(out, c.second, 2);
+}
+
+}  // namespace
+
 std::string httpDate(std::int64_t unix_ms) {
   std::int64_t s = unix_ms >= 0 ? unix_ms / 1000 : (unix_ms - 999) / 1000;
   Civil c = civil(s);
-  auto weekday = static_cast<std::size_t>(((c.days % 7) + 7) % 7);
-  char buffer[64];
-  int n = std::snprintf(buffer, sizeof buffer, "%s, %02d %s %04lld %02d:%02d:%02d GMT",
-                        kDays[weekday], c.day, kMonths[static_cast<std::size_t>(c.month - 1)],
-                        static_cast<long long>(c.year), c.hour, c.minute, c.second);
-  return std::string(buffer, static_cast<std::size_t>(n));
+  std::string out;
+  out.reserve(32);
+  out.append(kDays[static_cast<std::size_t>(((c.days % 7) + 7) % 7)]).append(", ");
+  appendPadded(out, c.day, 2);
+  out.append(" ").append(kMonths[static_cast<std::size_t>(c.month - 1)]).append(" ");
+  appendPadded(out, c.year, 4);
+  out += ' ';
+  appendTime(out, c);
+  return out.append(" GMT");
 }
 
 std::string isoDate(std::int64_t unix_ns) {
   Civil c = civil(unix_ns / 1'000'000'000);
-  char buffer[64];
-  int n = std::snprintf(buffer, sizeof buffer, "%04lld-%02d-%02dT%02d:%02d:%02d.%06d+00:00",
-                        static_cast<long long>(c.year), c.month, c.day, c.hour, c.minute, c.second,
-                        static_cast<int>(unix_ns % 1'000'000'000 / 1'000));
-  return std::string(buffer, static_cast<std::size_t>(n));
+  std::string out;
+  out.reserve(40);
+  appendPadded(out, c.year, 4);
+  out += '-';
+  appendPadded(out, c.month, 2);
+  out += '-';
+  appendPadded(out, c.day, 2);
+  out += 'T';
+  appendTime(out, c);
+  out += '.';
+  appendPadded(out, unix_ns % 1'000'000'000 / 1'000, 6);
+  return out.append("+00:00");
 }
 
 bool wildcardMatch(std::string_view pattern, std::string_view text) {
