@@ -1,7 +1,7 @@
 # The short verbs, thin over CMake presets. PRESET=asan make test runs the tests under that preset.
 PRESET ?= dev
 JOBS ?= $(shell nproc)
-.PHONY: run build test test-fast bench fuzz check format gen install clean
+.PHONY: run build test test-fast test-long bench fuzz check format gen install clean
 
 build:
 	cmake --preset release >/dev/null && cmake --build build/release -j $(JOBS)
@@ -9,15 +9,20 @@ build:
 run: build
 	build/release/bin/godwit serve $(ARGS)
 
-# Every test, fast and slow. ctest's own summary comes last.
+# Every test but those labelled long. ctest's own summary comes last.
 test: check
 	cmake --preset $(PRESET) >/dev/null && cmake --build build/$(PRESET) -j $(JOBS)
-	ctest --test-dir build/$(PRESET) --output-on-failure -j $(JOBS)
+	ctest --test-dir build/$(PRESET) --output-on-failure -j $(JOBS) -LE long
 
 # Unit tests only; what the sanitizer presets run.
 test-fast:
-	cmake --preset $(PRESET) >/dev/null && cmake --build build/$(PRESET) -j $(JOBS)
+	cmake --preset $(PRESET) >/dev/null && cmake --build build/$(PRESET) -j $(JOBS) --target fast_tests
 	ctest --test-dir build/$(PRESET) --output-on-failure -j $(JOBS) -L fast
+
+# The long ones: hundreds of kills, thousands of reloads.
+test-long:
+	cmake --preset $(PRESET) >/dev/null && cmake --build build/$(PRESET) -j $(JOBS)
+	ctest --test-dir build/$(PRESET) --output-on-failure -L long
 
 bench:
 	cmake --preset bench >/dev/null && cmake --build build/bench -j $(JOBS)

@@ -36,6 +36,9 @@ if(GODWIT_TESTS)
   include(GoogleTest)
 endif()
 
+# Every program whose tests are labelled fast, and nothing else.
+add_custom_target(fast_tests)
+
 # godwit_test(NAME SOURCES ... [DEPS ...] [LABELS fast|slow] [TIMEOUT s])
 function(godwit_test name)
   cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -51,6 +54,9 @@ function(godwit_test name)
   add_executable(${name} ${A_SOURCES})
   target_link_libraries(${name} PRIVATE godwit_flags ${A_DEPS} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+  if("fast" IN_LIST A_LABELS)
+    add_dependencies(fast_tests ${name})
+  endif()
   gtest_discover_tests(${name} TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST
     PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
 endfunction()
