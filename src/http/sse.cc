@@ -12,23 +12,24 @@ struct EventStream::State : std::enable_shared_from_this<State> {
   std::string last_event_id;
   Options options;
   std::function<void()> on_closed;
-  // Loop thread only.
-  std::unique_ptr<Reactor::Handle> beat;
 
-  void arm() {
+  // A timer belongs to its loop: it is owned by the body's callbacks, which end there.
+  struct Beat {
+    std::unique_ptr<Reactor::Handle> timer;
+  };
+  void arm(const std::shared_ptr<Beat>& beat) {
     if (options.heartbeat.count() <= 0) return;
-    beat = out.reactor().timer(Deadline::after(options.heartbeat), [w = weak_from_this()] {
-      auto s = w.lock();
-      if (!s || !s->out.write(": \n\n")) return;
-      s->arm();
-    });
+    beat->timer =
+        out.reactor().timer(Deadline::after(options.heartbeat),
+                            [state = weak_from_this(), again = std::weak_ptr<Beat>(beat)] {
+                              auto s = state.lock();
+                              auto b = again.lock();
+                              if (s && b && s->out.write(": \n\n")) s->arm(b);
+                            });
   }
+  // Maybe after the server has gone, which closed the body.
   ~State() {
-    if (!out) return;
-    Reactor& reactor = out.reactor();
-    if (!out.closed()) out.end();
-    // A timer belongs to its loop.
-    if (beat && !reactor.onThread()) reactor.post([b = std::move(beat)]() mutable { b.reset(); });
+    if (out && !out.closed()) out.end();
   }
 };
 
@@ -64,10 +65,10 @@ EventStream EventStream::start(const Request& request, Reply reply, Options opti
   s.last_event_id = request.header("Last-Event-ID");
   s.out = reply.stream();
   std::weak_ptr<State> weak = stream.state_;
-  s.out.onClosed([weak] {
+  auto beat = std::make_shared<State::Beat>();
+  s.out.onClosed([weak, beat] {
     auto state = weak.lock();
     if (!state) return;
-    state->beat.reset();
     if (auto f = std::move(state->on_closed)) f();
   });
   s.out.onDrain([weak] {
@@ -75,9 +76,8 @@ EventStream EventStream::start(const Request& request, Reply reply, Options opti
     if (!state) return;
     state->out.write("retry: " + std::to_string(state->options.retry.count()) + "\n\n");
     state->out.end();
-    state->beat.reset();
   });
-  s.arm();
+  s.arm(beat);
   return stream;
 }
 

@@ -121,6 +121,7 @@ Loop::Loop(std::size_t index) : index_(index), asio_(std::make_unique<Asio>()) {
 
 Loop::~Loop() {
   asio_->ready.release();
+  for (auto& [due, timer] : timers_) timer->filed_ = false;  // their owners may outlive us
   // Jobs own what they captured; let them go while the loop they may refer to still stands.
   posted_.clear();
 }
