@@ -196,7 +196,37 @@ class JsonReader {
       return std::from_chars(start, p_, out.int_).ec == std::errc();
     }
     out.kind_ = JsonValue::Kind::kDouble;
-    return std::from_chars(start, p_, out.double_).ec == std::errc();
+    out.double_ = decimal({start, static_cast<std::size_t>(p_ - start)});
+    return true;
+  }
+
+  // Good to a few units in the last place: these are times and sizes for people. The exact
+  // conversion would bring tables half as large as this whole program.
+  static double decimal(std::string_view text) {
+    bool negative = text.front() == '-';
+    double v = 0;
+    int scale = 0;
+    bool fraction = false;
+    std::size_t i = negative ? 1 : 0;
+    for (; i < text.size() && text[i] != 'e' && text[i] != 'E'; ++i) {
+      if (text[i] == '.') {
+        fraction = true;
+      } else {
+        v = v * 10 + (text[i] - '0');
+        if (fraction) --scale;
+      }
+    }
+    if (i < text.size()) {
+      ++i;
+      bool down = text[i] == '-';
+      if (text[i] == '-' || text[i] == '+') ++i;
+      int exponent = 0;
+      for (; i < text.size() && exponent < 10000; ++i) exponent = exponent * 10 + (text[i] - '0');
+      scale += down ? -exponent : exponent;
+    }
+    for (; scale > 0 && v < 1e300; --scale) v *= 10;
+    for (; scale < 0 && v > 0; ++scale) v /= 10;
+    return negative ? -v : v;
   }
 
   bool hex4(std::uint32_t& out) {

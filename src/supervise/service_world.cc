@@ -196,7 +196,12 @@ void Service::onAttempt(const AttemptResult& result) {
       ++metrics_.reloads_failed[result.reason.kind];
       break;
   }
-  listener_.onAttempt(*this, result);
+  AttemptResult told = result;
+  // The report knows more: what the probe heard, what the condition waited for.
+  for (const Failure& f : failures_) {
+    if (f.gen == result.gen && f.reason.kind == result.reason.kind) told.reason = f.reason;
+  }
+  listener_.onAttempt(*this, told);
 }
 
 void Service::onRestartDelay(TimeNs delay) {
