@@ -1,7 +1,6 @@
 #include "supervise/instance.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,12 +13,6 @@
 #include "base/os_error.h"
 #include "supervise/exit_code.h"
 #include "supervise/places.h"
-
-// Placed by the linker around the program's text.
-extern "C" {
-extern const char __executable_start;  // NOLINT(bugprone-reserved-identifier)
-extern const char etext;
-}
 
 namespace godwit::supervise {
 namespace {
@@ -177,17 +170,7 @@ Result<> Instance::openControl() {
   return control_->open(path);
 }
 
-// What was needed to start - options, help, self-test - is not needed to run. Its pages can be
-// read again if they ever are.
-static void forgetStartup() {
-  auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  auto begin = (reinterpret_cast<std::uintptr_t>(&__executable_start) + page - 1) & ~(page - 1);
-  auto end = reinterpret_cast<std::uintptr_t>(&etext) & ~(page - 1);
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
-
 void Instance::loopUntilEnded() {
-  forgetStartup();
   if (manager_.watchdogPeriod() > 0) {
     watchdog_ = std::make_unique<Timer>(loop_, [this] {
       bool good = std::all_of(services_.begin(), services_.end(),

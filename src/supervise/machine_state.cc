@@ -24,6 +24,9 @@ void Machine::save(JsonWriter& out) const {
     out.field("signaled", g.exit.signaled).field("code", g.exit.code).endObject();
   }
   out.endArray();
+  out.key("settling").beginArray();
+  for (const Settling& x : settling_) out.integer(x.attempt).integer(x.gen);
+  out.endArray();
   attempt("current", current_);
   attempt("pending", pending_);
   out.field("last_gen", last_gen_).field("last_attempt", last_attempt_);
@@ -81,6 +84,11 @@ Result<> Machine::restore(const JsonValue& in) {
     g.unhealthy = v.at("unhealthy").flag();
     g.exit = {v.at("signaled").flag(), number(v, "code")};
     gens_.push_back(g);
+  }
+  const auto& settling = in.at("settling").items();
+  for (std::size_t i = 0; i + 1 < settling.size(); i += 2) {
+    settling_.push_back(
+        {static_cast<int>(settling[i].num()), static_cast<int>(settling[i + 1].num())});
   }
   current_ = attempt(in.at("current"));
   pending_ = attempt(in.at("pending"));

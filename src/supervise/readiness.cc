@@ -153,6 +153,7 @@ void Readiness::probe(Condition& c) {
     obstacle_ = "there is no address that only this generation answers";
     return;
   }
+  obstacle_ = "probe: no answer yet";
   auto kind = c.spec.kind == ReadySpec::Kind::kProbe      ? Probe::Kind::kHttp
               : c.spec.kind == ReadySpec::Kind::kProbeTls ? Probe::Kind::kTls
                                                           : Probe::Kind::kConnect;
