@@ -98,7 +98,8 @@ class Random(Case):
         self.assertLessEqual(last[1], first[1] + 128)
         self.assertEqual(last[2], first[2])
         self.assertEqual(s.status()["reloads"], {"ok": count + 1, "failed": 0})
-        self.assertEqual(len([f for f in os.listdir(self.dir) if f.startswith("s")]), 1)
+        wait_until(lambda: [f for f in os.listdir(self.dir) if f.startswith("s")] == ["s"],
+                   "the names of retired sockets to go")
 
 
 if __name__ == "__main__":
