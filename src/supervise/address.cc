@@ -5,12 +5,12 @@
 #include <sys/un.h>
 
 #include <cstddef>
-#include <cstdio>
 #include <cstring>
 #include <functional>
 #include <vector>
 
 #include "base/os_error.h"
+#include "supervise/file_text.h"
 #include "supervise/units.h"
 
 namespace godwit::supervise {
@@ -32,19 +32,9 @@ bool parseNumeric(const std::string& host, Address& out) {
   return false;
 }
 
-// Calls `line` with each line of a small file until it returns true.
-bool eachLine(const char* path, const std::function<bool(std::string_view)>& line) {
-  std::FILE* f = std::fopen(path, "re");
-  if (!f) return false;
-  char buffer[4096];
-  bool found = false;
-  while (!found && std::fgets(buffer, sizeof buffer, f)) {
-    std::string_view v(buffer);
-    while (!v.empty() && (v.back() == '\n' || v.back() == '\r')) v.remove_suffix(1);
-    found = line(v);
-  }
-  std::fclose(f);
-  return found;
+bool eachLineOf(const char* path, const std::function<bool(std::string_view)>& line) {
+  auto text = readText(path);
+  return text.ok() && eachLine(*text, line);
 }
 
 std::vector<std::string_view> fields(std::string_view line, char separator) {
@@ -58,7 +48,7 @@ std::vector<std::string_view> fields(std::string_view line, char separator) {
 }
 
 bool lookUpHost(const std::string& name, Address& out) {
-  if (eachLine("/etc/hosts", [&](std::string_view l) {
+  if (eachLineOf("/etc/hosts", [&](std::string_view l) {
         l = l.substr(0, l.find('#'));
         std::string_view address;
         while (!l.empty()) {
@@ -182,7 +172,7 @@ Result<Address> localAddressOf(int fd) {
 Result<UserEntry> findUser(const std::string& name) {
   UserEntry out;
   auto number = parseInt(name, 0, 0xfffffffe);
-  bool found = eachLine("/etc/passwd", [&](std::string_view l) {
+  bool found = eachLineOf("/etc/passwd", [&](std::string_view l) {
     auto f = fields(l, ':');
     if (f.size() < 6) return false;
     auto uid = parseInt(f[2], 0, 0xfffffffe);
@@ -201,7 +191,7 @@ Result<UserEntry> findUser(const std::string& name) {
 
 Result<unsigned> findGroup(const std::string& name) {
   unsigned gid = 0;
-  bool found = eachLine("/etc/group", [&](std::string_view l) {
+  bool found = eachLineOf("/etc/group", [&](std::string_view l) {
     auto f = fields(l, ':');
     if (f.size() < 3 || f[0] != name) return false;
     auto n = parseInt(f[2], 0, 0xfffffffe);
@@ -211,6 +201,20 @@ Result<unsigned> findGroup(const std::string& name) {
   if (found) return gid;
   if (auto n = parseInt(name, 0, 0xfffffffe)) return static_cast<unsigned>(*n);
   return Error(ErrorCode::kNotFound, "no group " + name);
+}
+
+std::vector<unsigned> groupsOf(const std::string& user) {
+  std::vector<unsigned> out;
+  eachLineOf("/etc/group", [&](std::string_view l) {
+    auto f = fields(l, ':');
+    if (f.size() < 4) return false;
+    auto gid = parseInt(f[2], 0, 0xfffffffe);
+    for (std::string_view member : fields(f[3], ',')) {
+      if (member == user && gid && out.size() < 256) out.push_back(static_cast<unsigned>(*gid));
+    }
+    return false;
+  });
+  return out;
 }
 
 }  // namespace godwit::supervise

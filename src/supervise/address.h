@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "godwit/result.h"
 
@@ -42,5 +43,6 @@ struct UserEntry {
 };
 Result<UserEntry> findUser(const std::string& name);
 Result<unsigned> findGroup(const std::string& name);
+std::vector<unsigned> groupsOf(const std::string& user);  // supplementary ones
 
 }  // namespace godwit::supervise

@@ -1,37 +1,17 @@
 #include "supervise/config.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 
-#include "base/os_error.h"
-#include "base/unique_fd.h"
+#include "supervise/file_text.h"
 #include "supervise/option_table.h"
 #include "supervise/words.h"
 
 namespace godwit::supervise {
 namespace {
 
-constexpr std::size_t kMaxConfig = 1 << 20;
 constexpr std::size_t kMaxServices = 64;
 
 Error usage(std::string message) { return Error(ErrorCode::kInvalid, std::move(message)); }
-
-Result<std::string> readFile(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return osError("read " + path);
-  std::string out;
-  char buffer[8192];
-  for (;;) {
-    ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return osError("read " + path);
-    if (n == 0) return out;
-    out.append(buffer, static_cast<std::size_t>(n));
-    if (out.size() > kMaxConfig) return usage("cannot read " + path + ": larger than 1 MiB");
-  }
-}
 
 struct Given {
   const OptionInfo* option;
@@ -295,7 +275,7 @@ Result<Settings> build(const Line& line, const std::string* config_text) {
     if (config_text) {
       text = *config_text;
     } else {
-      auto r = readFile(s.instance.config);
+      auto r = readText(s.instance.config);
       if (!r.ok()) return std::move(r).error();
       text = std::move(r).value();
     }

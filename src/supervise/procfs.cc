@@ -1,7 +1,6 @@
 #include "supervise/procfs.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -10,22 +9,15 @@
 #include <string>
 #include <string_view>
 
-#include "base/unique_fd.h"
+#include "supervise/file_text.h"
 #include "supervise/units.h"
 
 namespace godwit::supervise {
 namespace {
 
 std::string slurp(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  std::string out;
-  if (!fd) return out;
-  char buffer[4096];
-  ssize_t n = 0;
-  while ((n = ::read(fd.get(), buffer, sizeof buffer)) > 0 && out.size() < (1 << 20)) {
-    out.append(buffer, static_cast<std::size_t>(n));
-  }
-  return out;
+  auto r = readText(path);
+  return r.ok() ? std::move(r).value() : std::string();
 }
 
 struct Stat {

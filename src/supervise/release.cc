@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "base/os_error.h"
+#include "supervise/file_text.h"
 #include "supervise/spawn.h"
 #include "supervise/words.h"
 
@@ -18,24 +19,8 @@ extern char** environ;
 namespace godwit::supervise {
 namespace {
 
-constexpr std::size_t kMaxEnvFile = 1 << 20;
-
-Result<std::string> slurp(const std::string& path) {
-  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) return osError("read " + path);
-  std::string out;
-  char buffer[8192];
-  ssize_t n = 0;
-  while ((n = ::read(fd.get(), buffer, sizeof buffer)) > 0) {
-    out.append(buffer, static_cast<std::size_t>(n));
-    if (out.size() > kMaxEnvFile) return Error(ErrorCode::kLimit, path + " is larger than 1 MiB");
-  }
-  if (n < 0) return osError("read " + path);
-  return out;
-}
-
 Result<> readEnvFile(const std::string& path, Environment& env) {
-  auto text = slurp(path);
+  auto text = readText(path);
   if (!text.ok()) return std::move(text).error();
   std::string_view rest = *text;
   int line = 0;
@@ -69,7 +54,7 @@ Result<> readEnvDir(const std::string& path, Environment& env) {
   while (dirent* e = ::readdir(dir)) {
     std::string name = e->d_name;
     if (name[0] == '.' || name.find('=') != std::string::npos) continue;
-    auto text = slurp(path + "/" + name);
+    auto text = readText(path + "/" + name);
     if (!text.ok()) {
       result = std::move(text).error();
       break;

@@ -175,28 +175,7 @@ Result<> Service::planIdentity(const ReleaseSpec& release, SpawnPlan& plan) cons
     c.uid = u->uid;
     c.gid = u->gid;
     if (options_.groups.empty() && !u->name.empty()) {
-      gid_t list[256];
-      int count = 256;
-      // Reads /etc/group through the C library's own file backend.
-      std::FILE* f = std::fopen("/etc/group", "re");
-      char line[8192];
-      count = 0;
-      while (f && std::fgets(line, sizeof line, f) && count < 255) {
-        std::string_view l(line);
-        std::size_t members = l.rfind(':');
-        std::size_t second = l.find(':', l.find(':') + 1);
-        if (members == std::string_view::npos || second == std::string_view::npos) continue;
-        auto gid =
-            parseInt(l.substr(second + 1, l.find(':', second + 1) - second - 1), 0, 0xfffffffe);
-        std::string_view rest = l.substr(members + 1);
-        while (!rest.empty()) {
-          std::size_t end = rest.find_first_of(",\n");
-          if (rest.substr(0, end) == u->name && gid) list[count++] = static_cast<gid_t>(*gid);
-          rest = end == std::string_view::npos ? "" : rest.substr(end + 1);
-        }
-      }
-      if (f) std::fclose(f);
-      c.groups.assign(list, list + count);
+      for (unsigned g : groupsOf(u->name)) c.groups.push_back(g);
     }
   }
   if (!options_.group.empty()) {
