@@ -213,6 +213,48 @@ TEST_F(MachineTest, many_reloads_at_once_become_one_more) {
   EXPECT_EQ(machine->state(), ServiceState::kRunning);
 }
 
+TEST_F(MachineTest, reloads_during_the_first_start_become_one) {
+  machine->begin(now);
+  int first = machine->reload(now, false);
+  EXPECT_EQ(machine->reload(now, false), first);
+  EXPECT_EQ(world.spawned, 1);
+  machine->ready(1, now);
+  EXPECT_EQ(world.spawned, 2);
+  machine->ready(2, now);
+  pass(2 * kSecond);
+  EXPECT_EQ(world.spawned, 2);
+  EXPECT_EQ(world.results[first].outcome, Outcome::kActive);
+}
+
+TEST_F(MachineTest, a_soaking_generation_takes_over_when_the_active_one_dies) {
+  Policy p;
+  p.soak = 60 * kSecond;
+  remake(p);
+  boot();
+  machine->reload(now, false);
+  machine->ready(2, now);
+  EXPECT_EQ(stateOf(2), GenState::kSoaking);
+  exitNow(1, {false, 1});
+  EXPECT_EQ(world.routed.active, 2);
+  EXPECT_EQ(machine->state(), ServiceState::kRunning);
+}
+
+TEST_F(MachineTest, retry_failed_tries_again_so_often) {
+  Policy p;
+  p.retry_failed = 2;
+  remake(p);
+  boot();
+  machine->reload(now, false);
+  for (int gen = 2; gen <= 4; ++gen) {
+    pass(kSecond);
+    exitNow(gen, {false, 1});
+  }
+  pass(60 * kSecond);
+  EXPECT_EQ(world.spawned, 4);
+  EXPECT_EQ(world.routed.active, 1);
+  EXPECT_EQ(machine->state(), ServiceState::kRunning);
+}
+
 TEST_F(MachineTest, a_crash_in_the_soak_is_a_failed_reload) {
   Policy p;
   p.soak = 2 * kSecond;

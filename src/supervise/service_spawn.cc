@@ -137,6 +137,7 @@ void Service::planEnvironment(const Running& r, SpawnPlan& plan) {
   for (const auto& [k, v] : env) plan.env.push_back(k + "=" + v);
   if (n > 0 && options_.listen_pid) {
     plan.env.emplace_back(kListenPidHole);
+    if (pidfdsAreUnique()) plan.env.emplace_back(kListenPidfdHole);
     plan.fill_listen_pid = true;
   }
 }

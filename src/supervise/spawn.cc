@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -44,6 +45,7 @@ struct ChildView {
   char** env;
   char** candidates;
   char* listen_pid_digits;
+  char* listen_pidfd_digits;
   const int* high_fds;  // the same descriptors, out of the way of the numbers they will get
   int null_fd;
   int error_fd;
@@ -57,16 +59,25 @@ struct ChildView {
   ::_exit(error == ENOENT ? 127 : 126);
 }
 
-void writePid(char* digits, pid_t pid) {
-  // Twenty digits with leading zeros would read as octal to some: write, then end the string.
+// In place of twenty zeros, which would read as octal to some: the digits, then the string's end.
+void writeNumber(char* digits, std::uint64_t value) {
   char buffer[20];
   int n = 0;
   do {
-    buffer[n++] = static_cast<char>('0' + pid % 10);
-    pid /= 10;
-  } while (pid > 0);
+    buffer[n++] = static_cast<char>('0' + value % 10);
+    value /= 10;
+  } while (value > 0);
   for (int i = 0; i < n; ++i) digits[i] = buffer[n - 1 - i];
   digits[n] = '\0';
+}
+
+void fillHoles(const ChildView& v) {
+  if (v.listen_pid_digits) writeNumber(v.listen_pid_digits, static_cast<std::uint64_t>(::getpid()));
+  if (!v.listen_pidfd_digits) return;
+  int fd = static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0));
+  struct stat st {};
+  if (fd >= 0 && ::fstat(fd, &st) == 0) writeNumber(v.listen_pidfd_digits, st.st_ino);
+  if (fd >= 0) ::close(fd);
 }
 
 int placeFds(const ChildView& v) {
@@ -136,7 +147,7 @@ int takeCredentials(const SpawnPlan& p) {
     if (::prctl(PR_SET_PDEATHSIG, p.death_signal, 0, 0, 0) != 0) fail(v, kDeathStage, errno);
     if (::getppid() != v.parent) ::_exit(125);
   }
-  if (v.listen_pid_digits) writePid(v.listen_pid_digits, ::getpid());
+  fillHoles(v);
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -175,6 +186,13 @@ std::vector<char*> pointers(const std::vector<std::string>& strings) {
 }
 
 }  // namespace
+
+bool pidfdsAreUnique() {
+  constexpr long kPidFileSystem = 0x50494446;
+  UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
+  struct statfs fs {};
+  return fd && ::fstatfs(fd.get(), &fs) == 0 && fs.f_type == kPidFileSystem;
+}
 
 bool isExecStage(const ExecFailure& f) { return f.stage == kExecStage; }
 
@@ -218,18 +236,20 @@ Result<Spawned> spawnProcess(const SpawnPlan& plan) {
   std::vector<char*> argv = pointers(plan.argv);
   std::vector<char*> env = pointers(plan.env);
   std::vector<char*> candidates = pointers(plan.candidates);
-  char* digits = nullptr;
-  std::string hole;
-  if (plan.fill_listen_pid) {
+  std::string pid_hole(kListenPidHole);
+  std::string pidfd_hole(kListenPidfdHole);
+  auto digits = [&](std::string& hole, std::string_view pattern) -> char* {
     for (char*& e : env) {
-      if (!e || std::string_view(e) != kListenPidHole) continue;
-      hole = e;
+      if (!plan.fill_listen_pid || !e || std::string_view(e) != pattern) continue;
       e = hole.data();
-      digits = hole.data() + std::strlen("LISTEN_PID=");
+      return hole.data() + pattern.find('=') + 1;
     }
-  }
-  ChildView view{plan,        argv.data(),   env.data(),     candidates.data(), digits,
-                 high.data(), null_fd.get(), error_fd.get(), ::getpid()};
+    return nullptr;
+  };
+  char* pid_digits = digits(pid_hole, kListenPidHole);
+  char* pidfd_digits = digits(pidfd_hole, kListenPidfdHole);
+  ChildView view{plan,         argv.data(), env.data(),    candidates.data(), pid_digits,
+                 pidfd_digits, high.data(), null_fd.get(), error_fd.get(),    ::getpid()};
   int pidfd = -1;
   pid_t pid = forkWithPidfd(&pidfd);
   if (pid < 0) return osError("fork");

@@ -26,7 +26,7 @@ struct SpawnPlan {
   std::vector<std::string> candidates;         // paths to try in order, as execvp(3) would
   std::vector<int> listen_fds;                 // become 3, 4, ...
   std::vector<std::pair<int, int>> extra_fds;  // {ours, theirs}; theirs is above the listen fds
-  bool fill_listen_pid = false;  // env holds kListenPidHole: overwritten by the child's pid
+  bool fill_listen_pid = false;  // env holds the holes below, to be filled by the child
   int stdout_fd = -1;            // -1: inherited
   int stderr_fd = -1;
   std::string cwd;  // by path ...
@@ -40,6 +40,10 @@ struct SpawnPlan {
   int death_signal = 0;
 };
 inline constexpr std::string_view kListenPidHole = "LISTEN_PID=00000000000000000000";
+// Inode of the child's pidfd, which no later process has: sd_listen_fds(3) compares it when it can.
+inline constexpr std::string_view kListenPidfdHole = "LISTEN_PIDFDID=00000000000000000000";
+// False before Linux 6.9, where all pidfds share one inode.
+bool pidfdsAreUnique();
 
 struct Spawned {
   pid_t pid = -1;

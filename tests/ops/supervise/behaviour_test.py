@@ -31,6 +31,17 @@ class Surroundings(Case):
         fds = sorted(int(f) for f in os.listdir("/proc/%d/fd" % s.pid_of()))
         self.assertEqual(fds, [0, 1, 2, 3, 4])
 
+    def test_the_sockets_are_for_this_process_only(self):
+        out = os.path.join(self.dir, "out")
+        s = self.start(["--listen", "127.0.0.1:%d" % free_port(), "-w", "0.1"],
+                       [PYTHON, "-c", "import os,time\nopen(%r,'w').write(repr((os.getpid(),"
+                        "os.fstat(os.pidfd_open(os.getpid())).st_ino,dict(os.environ))))\ntime.sleep(100)" % out])
+        s.wait_active()
+        pid, inode, env = eval(read(out))
+        self.assertEqual(env["LISTEN_PID"], str(pid))
+        if "LISTEN_PIDFDID" in env:
+            self.assertEqual(env["LISTEN_PIDFDID"], str(inode))
+
     def test_variables_that_vanish_from_envdir_vanish(self):
         port = free_port()
         envdir = os.path.join(self.dir, "env")
