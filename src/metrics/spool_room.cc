@@ -54,24 +54,6 @@ struct DeadLane {
   LaneInfo info;
 };
 
-void removeLane(const std::string& dir) {
-  const std::string free_dir = dir + "/" + kFreeDir;
-  for (const std::uint64_t n : listSegments(free_dir)) {
-    ::unlink((free_dir + "/" + segmentName(n)).c_str());
-  }
-  ::rmdir(free_dir.c_str());
-  std::vector<std::string> left;
-  if (DIR* d = opendir(dir.c_str())) {
-    while (const dirent* e = readdir(d)) {
-      if (std::string_view(e->d_name).ends_with(".tmp")) left.emplace_back(e->d_name);
-    }
-    closedir(d);
-  }
-  for (const std::string& name : left) ::unlink((dir + "/" + name).c_str());
-  ::unlink((dir + "/" + kLaneFile).c_str());
-  ::rmdir(dir.c_str());
-}
-
 }  // namespace
 
 std::uint64_t spoolBytes(const std::string& spool_dir) {
@@ -157,6 +139,25 @@ SegmentCount countSegment(int fd, LaneId lane, std::uint64_t seg_no, std::uint64
     off += frameSize(len);
   }
   return out;
+}
+
+void removeLane(const std::string& dir) {
+  for (const std::uint64_t n : listSegments(dir)) ::unlink((dir + "/" + segmentName(n)).c_str());
+  const std::string free_dir = dir + "/" + kFreeDir;
+  for (const std::uint64_t n : listSegments(free_dir)) {
+    ::unlink((free_dir + "/" + segmentName(n)).c_str());
+  }
+  ::rmdir(free_dir.c_str());
+  std::vector<std::string> left;
+  if (DIR* d = opendir(dir.c_str())) {
+    while (const dirent* e = readdir(d)) {
+      if (std::string_view(e->d_name).ends_with(".tmp")) left.emplace_back(e->d_name);
+    }
+    closedir(d);
+  }
+  for (const std::string& name : left) ::unlink((dir + "/" + name).c_str());
+  ::unlink((dir + "/" + kLaneFile).c_str());
+  ::rmdir(dir.c_str());
 }
 
 Room removeOldestDead(const std::string& spool_dir, std::uint64_t bytes) {

@@ -22,6 +22,10 @@ struct SlotClaim {
 };
 SlotClaim claimSlot(const std::string& spool_dir, int slots_fd, std::atomic<std::uint32_t>& rotor);
 
+// Removes a lane that is finished: segments, leftovers, the lane file, the directory. The caller
+// holds its lock and has put every cursor that needed it on disk.
+void removeLane(const std::string& lane_dir);
+
 struct Room {
   std::uint64_t bytes = 0;
   std::uint64_t frames = 0;   // not acknowledged by every cursor
