@@ -17,6 +17,8 @@ def frames(spool):
     out = subprocess.run([TOOL, "dump", spool], stdout=subprocess.PIPE, check=True, timeout=60)
     for line in out.stdout.decode().splitlines():
         kind, flags, samples, text = line.split(" ", 3)
+        if kind == "6":  # a note about drops
+            continue
         assert kind == "1", line
         message, *extras = text.split("\t")
         yield int(flags), int(samples), json.loads(message), dict(e.rsplit("=", 1) for e in extras)
