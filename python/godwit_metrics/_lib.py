@@ -79,29 +79,29 @@ def _declare(lib):
     return lib
 
 
-_loaded = None
+_loaded = {}
 
 
-def load():
-    """The library, loaded once. OSError with a hint when it cannot be found."""
-    global _loaded
-    if _loaded is None:
+def load(waits=False):
+    """The library. OSError with a hint when it cannot be found. `waits`: calls may block (on_full
+    "block"), so the interpreter lock is given away around each; else it is kept, because giving it
+    away costs more than the call."""
+    if waits not in _loaded:
         reason = None
         for path in _candidates():
             try:
-                # PyDLL keeps the interpreter lock: no call here waits for anything, and giving
-                # the lock away costs more than the call.
-                lib = ctypes.PyDLL(path)
+                lib = (ctypes.CDLL if waits else ctypes.PyDLL)(path)
             except OSError as e:
                 reason = reason or e
                 continue
             if lib.godwit_metrics_abi() != ABI:
                 raise OSError("%s has another interface version" % path)
-            _loaded = _declare(lib)
-            return _loaded
-        raise OSError("cannot load libgodwit_metrics.so: %s "
-                      "(hint: set GODWIT_METRICS_LIBRARY to its path)" % reason)
-    return _loaded
+            _loaded[waits] = _declare(lib)
+            break
+        else:
+            raise OSError("cannot load libgodwit_metrics.so: %s "
+                          "(hint: set GODWIT_METRICS_LIBRARY to its path)" % reason)
+    return _loaded[waits]
 
 
 def string_list(pairs):

@@ -209,7 +209,7 @@ class Client:
         self.default_dimensions = dict(config.get("CLIENT_DEFAULT_DIMENSIONS") or {})
         self.timestamp_format = config["CLIENT_TIMESTAMP_FORMAT"]
 
-        lib = self._lib = _lib.load()
+        lib = self._lib = _lib.load(args["on_full"] == "block")
         options = _lib.Options(size=ctypes.sizeof(_lib.Options))
         options.channel = _lib.CHANNELS[channel]
         options.timestamp_format = self.timestamp_format.encode("utf-8", "replace")

@@ -56,12 +56,21 @@ std::uint64_t processStartTime() {
   return at == std::string::npos ? 0 : std::strtoull(s.c_str() + at + 1, nullptr, 10);
 }
 
-// mkdir -p with our mode for what is new, whatever the umask.
+// Our mode whatever the umask, with the set-group-id bit that the directory may have inherited: it
+// is what lets several users share a spool.
+void setDirMode(int at, const char* path) {
+  struct stat st {};
+  if (::fstatat(at, path, &st, 0) == 0) {
+    ::fchmodat(at, path, kDirMode | (st.st_mode & S_ISGID), 0);
+  }
+}
+
+// mkdir -p.
 Result<void> makeDirs(const std::string& path) {
   for (std::size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
     const std::string part = path.substr(0, at);
     if (::mkdir(part.c_str(), kDirMode) == 0) {
-      ::chmod(part.c_str(), kDirMode);
+      setDirMode(AT_FDCWD, part.c_str());
     } else if (errno != EEXIST) {
       return osError("create " + part);
     }
@@ -145,7 +154,7 @@ Result<void> SpoolDir::prepare() {
   GODWIT_TRY(createOnce(dir_.get(), "slots", {}, 0));
   for (const char* name : {"cursors", "dead", "agent"}) {
     if (::mkdirat(dir_.get(), name, kDirMode) == 0) {
-      ::fchmodat(dir_.get(), name, kDirMode, 0);
+      setDirMode(dir_.get(), name);
     } else if (errno != EEXIST) {
       return osError(std::string("create ") + name);
     }
@@ -289,7 +298,7 @@ Result<SpoolDir::NewLane> SpoolDir::createLane(std::uint32_t segment_size, std::
   // Readers skip names with a dot: the directory shows up with its lane file locked and complete.
   const std::string tmp = lane.dir + ".tmp";
   if (::mkdir(tmp.c_str(), kDirMode) != 0) return osError("create " + tmp);
-  ::chmod(tmp.c_str(), kDirMode);
+  setDirMode(AT_FDCWD, tmp.c_str());
   const std::string file = tmp + "/" + kLaneFile;
   const auto giveUp = [&](Error e) {
     ::unlink(file.c_str());

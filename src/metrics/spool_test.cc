@@ -445,6 +445,40 @@ TEST_F(Spool, lanes_get_different_slots_and_shared_files_the_right_modes) {
   EXPECT_EQ(st.st_mode & 0777, 0770u);
 }
 
+TEST_F(Spool, a_group_that_shares_the_directory_shares_all_below_it) {
+  const std::string root = dir_.path() + "/spool";
+  fs::create_directory(root);
+  ASSERT_EQ(::chmod(root.c_str(), 02770), 0);
+  SpoolWriter w(options(), clock_);
+  w.append(FrameType::kStatsd, 1, "x");
+  struct stat st {};
+  for (const std::string& d : {root + "/lanes", root + "/cursors", lane()}) {
+    ASSERT_EQ(::stat(d.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 07777, 02770u) << d;
+  }
+}
+
+// The ring is drained before anything newer is appended, and what does not fit is counted once.
+TEST_F(Spool, a_ring_that_meets_a_full_lane_counts_each_loss_once) {
+  ManualClock wall(1'795'000'000'000'000'000);
+  ManualClock mono(0);
+  StampClock clock(wall, mono);
+  auto o = options(DropPolicy::kDropNewest);
+  o.limits.max_lane_bytes = kMinSegmentSize;
+  o.ring_bytes = 1'200'000;
+  std::ofstream(dir_.path() + "/spool") << "in the way";
+  SpoolWriter w(o, clock);
+  for (int i = 0; i < 30; ++i) w.append(FrameType::kStatsd, 1, std::string(100'000, 'x'));
+  EXPECT_EQ(w.stats().buffered_frames, 11u);
+  fs::remove(dir_.path() + "/spool");
+  mono.advanceNs(6'000'000'000);
+  for (int i = 0; i < 30; ++i) w.append(FrameType::kStatsd, 1, std::string(100'000, 'x'));
+  const auto s = w.stats();
+  std::uint64_t dropped = 0;
+  for (const auto n : s.dropped_frames) dropped += n;
+  EXPECT_EQ(readLane(lane()).samples + s.buffered_frames + dropped, 60u);
+}
+
 TEST_F(Spool, times_rise_in_a_lane_through_clock_steps) {
   ManualClock wall(1'795'000'000'000'000'000);
   ManualClock mono(0);

@@ -26,7 +26,8 @@ struct SpoolWriter::Impl {
   }
 
   AppendStatus append(const LaneWriter::Frame& frame) noexcept;
-  AppendStatus appendLocked(const LaneWriter::Frame& frame, std::int64_t now);
+  // nullopt: no room in the lane, nothing counted yet.
+  std::optional<AppendStatus> appendLocked(const LaneWriter::Frame& frame, std::int64_t now);
   bool openLane(std::int64_t now);
   void drainRing(std::int64_t now);
   void loseLane(std::int64_t now);
@@ -139,7 +140,8 @@ void SpoolWriter::Impl::drainRing(std::int64_t now) {
   }
 }
 
-AppendStatus SpoolWriter::Impl::appendLocked(const LaneWriter::Frame& frame, std::int64_t now) {
+std::optional<AppendStatus> SpoolWriter::Impl::appendLocked(const LaneWriter::Frame& frame,
+                                                            std::int64_t now) {
   if (!lane) [[unlikely]] {
     if (!openLane(now)) return buffer(frame, now);
     drainRing(now);
@@ -160,7 +162,7 @@ AppendStatus SpoolWriter::Impl::appendLocked(const LaneWriter::Frame& frame, std
     case LaneWriter::Put::kNoRoom:
       break;
   }
-  return AppendStatus::kDropped;
+  return std::nullopt;
 }
 
 AppendStatus SpoolWriter::Impl::append(const LaneWriter::Frame& frame) noexcept {
@@ -175,8 +177,7 @@ AppendStatus SpoolWriter::Impl::append(const LaneWriter::Frame& frame) noexcept 
           drop(DropReason::kOversize, 1, frame.n_samples, now);
           return AppendStatus::kDropped;
         }
-        const AppendStatus s = appendLocked(frame, now);
-        if (s != AppendStatus::kDropped || !lane) return s;
+        if (const auto done = appendLocked(frame, now)) return *done;
         if (options.policy != DropPolicy::kBlock || (deadline && deadline->expired())) {
           drop(DropReason::kSpoolFull, 1, frame.n_samples, now);
           return AppendStatus::kDropped;
@@ -189,6 +190,7 @@ AppendStatus SpoolWriter::Impl::append(const LaneWriter::Frame& frame) noexcept 
     }
   } catch (const std::exception&) {
     // Out of memory while opening or buffering. The count needs none.
+    const std::lock_guard guard(lock);
     base.dropped_frames[static_cast<std::size_t>(DropReason::kUnavailable)] += 1;
     base.dropped_samples[static_cast<std::size_t>(DropReason::kUnavailable)] += frame.n_samples;
     return AppendStatus::kDropped;
