@@ -1,4 +1,4 @@
-// bench-links: metrics base
+// bench-links: metrics base benchmark::benchmark
 // What measuring costs a program: collectors, handles, one request's worth, the append itself, and
 // beside it what the same program would pay for a write(2) or a datagram. The directory is
 // $GODWIT_BENCH_DIR or the temporary one; METHOD.md says how to read the figures.
