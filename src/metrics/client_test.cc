@@ -343,6 +343,9 @@ TEST_F(ClientTest, the_redis_channel_marks_frames_for_the_agent) {
 
 // The way gunicorn --preload does it: everything exists before the fork, eight children use it.
 TEST_F(ClientTest, eight_workers_forked_from_a_running_client_lose_and_double_nothing) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "ThreadSanitizer has no threads in the child of a threaded process";
+#endif
   auto o = options();
   o.flush_interval = milliseconds(3);
   auto client = std::make_unique<Client>(o);
