@@ -89,12 +89,13 @@ SendResult Core::sendEncoded(std::string_view payload, std::size_t samples) noex
 
 Core::Group& Core::group(const Dims& dims) {
   Dims all = options.default_dimensions;
-  for (const auto& [name, value] : dims) {
-    const auto it = std::find_if(all.begin(), all.end(), [&](auto& d) { return d.first == name; });
+  for (const auto& given : dims) {
+    const auto it =
+        std::find_if(all.begin(), all.end(), [&](auto& d) { return d.first == given.first; });
     if (it != all.end()) {
-      it->second = value;
+      it->second = given.second;
     } else {
-      all.emplace_back(name, value);
+      all.push_back(given);
     }
   }
   Dims key = all;
