@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -209,7 +210,8 @@ Result<void> SpoolDir::reserve(std::uint64_t bytes, const Limits& limits, bool f
   }
   rescan();
   if (fits()) return {};
-  if (!agentAlive() && makeRoom(bytes) > 0 && fits()) return {};
+  // A good piece at once, because the next look is some time away.
+  if (!agentAlive() && makeRoom(std::max(bytes, limits.max_bytes / 16)) > 0 && fits()) return {};
   return Error(ErrorCode::kLimit, "spool is full");
 }
 

@@ -47,10 +47,8 @@ bool lockByte(int fd, std::uint32_t at, short type) {
   return ::fcntl(fd, F_OFD_SETLK, &l) == 0;
 }
 
-// A dead lane, held so that nobody else removes it at the same time.
 struct DeadLane {
   std::string dir;
-  UniqueFd lock;
   LaneInfo info;
 };
 
@@ -167,13 +165,16 @@ Room removeOldestDead(const std::string& spool_dir, std::uint64_t bytes) {
     auto lock = tryLockLane(dir);
     if (!lock) continue;
     const LaneInfo info = readLaneInfo(lock->get());
-    if (info.sound) dead.push_back({std::move(dir), std::move(*lock), info});
+    // Not kept locked: a program may not have that many descriptors.
+    if (info.sound) dead.push_back({std::move(dir), info});
   }
   std::sort(dead.begin(), dead.end(), [](const DeadLane& a, const DeadLane& b) {
     return a.info.created_ns < b.info.created_ns;
   });
   Room room;
   for (const DeadLane& lane : dead) {
+    const auto lock = tryLockLane(lane.dir);
+    if (!lock) continue;  // somebody else is removing it
     const std::uint64_t acked = ackedByAll(spool_dir, lane.info.lane_id);
     const auto segments = listSegments(lane.dir);
     std::size_t removed = 0;
