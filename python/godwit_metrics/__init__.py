@@ -14,14 +14,10 @@ Programs written for Kadabra change one line: ``import godwit_metrics as kadabra
 docs/metrics.md. Needs libgodwit_metrics.so and nothing else.
 """
 
-from .client import Client, Collector, CollectorClosedError
+from .client import Client, Collector, CollectorClosedError, Kadabra, MetricsCollector
 from .config import DEFAULT_CONFIG
 from .metrics import Counter, Dimension, Metrics, Timer, Unit, Units
 from .wsgi import MetricsMiddleware, current_metrics, record_metrics
-
-# The names of the predecessor.
-Kadabra = Client
-MetricsCollector = Collector
 
 __all__ = [
     "Client",

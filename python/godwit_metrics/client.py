@@ -322,6 +322,10 @@ class Client:
             _log.warning("metrics dropped: %s", what)
 
 
+# The names of the predecessor.
+Kadabra = Client
+MetricsCollector = Collector
+
 _all = weakref.WeakSet()
 
 

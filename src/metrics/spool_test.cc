@@ -445,6 +445,38 @@ TEST_F(Spool, lanes_get_different_slots_and_shared_files_the_right_modes) {
   EXPECT_EQ(st.st_mode & 0777, 0770u);
 }
 
+TEST_F(Spool, when_all_slots_are_taken_the_last_one_is_shared) {
+  auto spool = SpoolDir::open(dir_.path() + "/spool");
+  ASSERT_TRUE(spool.ok());
+  for (int i = 0; i < 998; ++i) {
+    char name[32];
+    std::snprintf(name, sizeof name, "/spool/lanes/%03d-x", i);
+    fs::create_directory(dir_.path() + name);
+  }
+  auto one = (*spool)->createLane(kMinSegmentSize, 1);
+  ASSERT_TRUE(one.ok());
+  EXPECT_EQ(one->header->slot, 998u);
+  for (int i = 0; i < 2; ++i) {
+    auto more = (*spool)->createLane(kMinSegmentSize, 1);
+    ASSERT_TRUE(more.ok());
+    EXPECT_EQ(more->header->slot, 999u);
+  }
+}
+
+TEST_F(Spool, the_lane_file_tells_of_a_clock_that_stepped_back) {
+  ManualClock wall(1'795'000'000'000'000'000);
+  ManualClock mono(0);
+  StampClock clock(wall, mono);
+  SpoolWriter w(options(), clock);
+  wall.advanceNs(-3'600'000'000'000);
+  mono.advanceNs(1'000'000'000);
+  wall.advanceNs(1'000'000'000);
+  w.append(FrameType::kStatsd, 1, "x");
+  auto r = LaneReader::open(lane());
+  ASSERT_TRUE(r.ok());
+  EXPECT_EQ(r->account().clock_hold_ns, 3'600'000'000'000u);
+}
+
 TEST_F(Spool, a_group_that_shares_the_directory_shares_all_below_it) {
   const std::string root = dir_.path() + "/spool";
   fs::create_directory(root);

@@ -33,6 +33,7 @@ struct SpoolWriter::Impl {
   void loseLane(std::int64_t now);
   AppendStatus buffer(const LaneWriter::Frame& frame, std::int64_t now);
   void drop(DropReason reason, std::uint64_t frames, std::uint64_t samples, std::int64_t now);
+  void publishClock();
   void addLane(WriterStats& s) const;
   void childReset() noexcept;
   void checkFork() noexcept {
@@ -62,6 +63,19 @@ void SpoolWriter::Impl::drop(DropReason reason, std::uint64_t frames, std::uint6
   base.dropped_frames[static_cast<std::size_t>(reason)] += frames;
   base.dropped_samples[static_cast<std::size_t>(reason)] += samples;
   if (spool) spool->countDropped(reason, frames, samples);
+}
+
+// For those who look at the lane's file; written only when it changes.
+void SpoolWriter::Impl::publishClock() {
+  LaneHeader& h = lane->header();
+  const std::uint64_t ahead = clock.aheadUs();
+  const auto hold = static_cast<std::uint64_t>(clock.holdNs());
+  if (h.ts_ahead_us.load(std::memory_order_relaxed) != ahead) {
+    h.ts_ahead_us.store(ahead, std::memory_order_relaxed);
+  }
+  if (h.clock_hold_ns.load(std::memory_order_relaxed) != hold) {
+    h.clock_hold_ns.store(hold, std::memory_order_relaxed);
+  }
 }
 
 void SpoolWriter::Impl::addLane(WriterStats& s) const {
@@ -154,6 +168,7 @@ std::optional<AppendStatus> SpoolWriter::Impl::appendLocked(const LaneWriter::Fr
   }
   switch (lane->put(frame, now)) {
     case LaneWriter::Put::kDone:
+      publishClock();
       spool->wakeAgent();
       return AppendStatus::kSpooled;
     case LaneWriter::Put::kBroken:
@@ -269,10 +284,6 @@ WriterStats SpoolWriter::stats() const {
     impl_->addLane(s);
     s.lane_bytes = impl_->lane->bytesOnDisk();
     s.lane = impl_->lane->dir();
-    LaneHeader& h = impl_->lane->header();
-    h.ts_ahead_us.store(impl_->clock.aheadUs(), std::memory_order_relaxed);
-    h.clock_hold_ns.store(static_cast<std::uint64_t>(impl_->clock.holdNs()),
-                          std::memory_order_relaxed);
   }
   s.buffered_frames = impl_->ring.frames();
   s.buffered_bytes = impl_->ring.bytes();
