@@ -71,7 +71,7 @@ void Collector::set_timer(std::string_view name, std::chrono::nanoseconds value,
   Sample* s = state_->sample(state_->metrics.timers, state_->timers, name, Kind::Timer, is_new);
   if (!s) return;
   s->value = v;
-  s->unit = unit;
+  if (!(s->unit == unit)) s->unit = unit;  // a string's copy costs more than its comparison
   state_->stamp(*s, ts);
   if (!meta.empty()) s->meta = std::move(meta);
 }

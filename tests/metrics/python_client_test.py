@@ -274,12 +274,12 @@ class Processes(SpoolTest):
     def test_exit_flushes_and_kill_keeps_what_was_sent(self):
         self.run_python("""
             import sys, godwit_metrics
-            c = godwit_metrics.Client({"CLIENT_CHANNEL_ARGS": {"dir": sys.argv[1]}})
+            c = godwit_metrics.Client({"CLIENT_CHANNEL_ARGS": {"dir": sys.argv[1], "min_free": -1}})
             c.counter("at exit").inc()
         """, check=True)
         done = self.run_python("""
             import os, signal, sys, godwit_metrics
-            c = godwit_metrics.Client({"CLIENT_CHANNEL_ARGS": {"dir": sys.argv[1]}})
+            c = godwit_metrics.Client({"CLIENT_CHANNEL_ARGS": {"dir": sys.argv[1], "min_free": -1}})
             for i in range(1000):
                 m = c.metrics(); m.add_count("before the kill", 1); c.send(m.close())
             os.kill(os.getpid(), signal.SIGKILL)
