@@ -1,15 +1,12 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "base/unique_fd.h"
 #include "godwit/result.h"
+#include "metrics/lane_files.h"
 #include "metrics/spool_format.h"
 
 // Reads the frames of one lane, alive or dead, whatever state its files are in. Nothing in a lane
@@ -18,7 +15,8 @@
 namespace godwit::metrics::spool {
 
 // Where a reader stands: `seq` is the last frame passed (0: none), seg and off where the next one
-// is expected. A cursor entry without the lane. {} starts at the lowest segment.
+// is expected. A cursor entry without the lane. {} is the beginning of the lane: what is not there
+// any more is then a gap that begins with frame 1.
 struct Position {
   std::uint64_t seq = 0;
   std::uint64_t seg = 0;
@@ -66,6 +64,8 @@ class LaneReader {
   // Opens lanes/<lane>. kNotFound: no such directory. kUnsupported: another version; leave it.
   // A damaged `lane` file is no error as long as one segment header is sound; else kInvalid.
   static Result<LaneReader> open(const std::string& lane_dir, Position start = {});
+  // The oldest frame that can still be read, for a reader that does not miss what was before it.
+  static Position oldest(const std::string& lane_dir);
   LaneReader(LaneReader&&) noexcept;
   LaneReader& operator=(LaneReader&&) noexcept;
   ~LaneReader();
@@ -82,28 +82,13 @@ class LaneReader {
   // The producer's lock is free: the lane will not grow any more. Checked anew at each call until
   // it is true once. next() == kEnd called *after* this returned true means the lane is finished.
   bool dead();
-  // The producer's own account from the lane file; zeros when it cannot be read.
-  struct Account {
-    std::uint64_t frames = 0, samples = 0, bytes = 0, ts_ahead_us = 0, clock_hold_ns = 0;
-    std::uint64_t dropped_frames[kDropReasons] = {};
-    std::uint64_t dropped_samples[kDropReasons] = {};
-    std::uint64_t pid = 0;
-  };
-  Account account() const;
+  // The producer's own account from the lane file; not sound when it cannot be read.
+  [[nodiscard]] LaneInfo account() const;
 
  private:
   struct Impl;
   explicit LaneReader(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-// Numbers of the segments in a lane (or its free/) directory, ascending. Empty when unreadable.
-std::vector<std::uint64_t> listSegments(const std::string& dir);
-std::string segmentName(std::uint64_t seg_no);  // "00000001.seg"
-// Names of the lane directories below <spool>/lanes, ascending.
-std::vector<std::string> listLanes(const std::string& spool_dir);
-
-// Takes the producer's lock of a lane, if nobody has it. Hold the result while removing the lane.
-std::optional<UniqueFd> tryLockLane(const std::string& lane_dir);
 
 }  // namespace godwit::metrics::spool
