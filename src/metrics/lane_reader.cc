@@ -64,7 +64,7 @@ struct LaneReader::Impl {
   // Skipped, not yet reported.
   std::uint64_t skipped_bytes = 0;
   std::uint64_t skipped_samples = 0;
-  bool skipped_samples_exact = false;
+  std::uint64_t exact_until = 0;  // skipped_samples is all of what was lost before this frame
   std::uint64_t damaged_seg = 0;
 
   ReadStatus next(FrameView& frame, Gap& gap);
@@ -191,7 +191,7 @@ void LaneReader::Impl::enter(const SegmentInfo& info) {
   if (samples_known && *info.base_samples >= samples &&
       (samples_owed || info.base_seq != pos.seq + 1)) {
     skipped_samples += *info.base_samples - samples;
-    skipped_samples_exact = true;
+    exact_until = info.base_seq;
   }
   samples_owed = false;
   samples = *info.base_samples;
@@ -269,13 +269,13 @@ bool LaneReader::Impl::takeGap(Gap& gap, Gap::Cause cause, std::uint64_t until_s
   gap.last_seq = until_seq - 1;
   gap.corrupt_bytes = skipped_bytes;
   gap.samples = skipped_samples;
-  gap.samples_exact = skipped_samples_exact || gap.frames() == 0;
+  gap.samples_exact = exact_until == until_seq || gap.frames() == 0;
   gap.damaged_seg = damaged_seg;
   if (!gap.samples_exact) samples_owed = true;
   pos.seq = until_seq - 1;
   gap.after = pos;
   skipped_bytes = skipped_samples = damaged_seg = 0;
-  skipped_samples_exact = false;
+  exact_until = 0;
   return true;
 }
 
@@ -289,7 +289,7 @@ bool LaneReader::Impl::tailGap(Gap& gap) {
     last = std::max(last, info.frames);
     if (samples_known && info.samples > samples && (last > pos.seq || samples_owed)) {
       skipped_samples += info.samples - samples;
-      skipped_samples_exact = true;
+      exact_until = last + 1;
       samples = info.samples;
       samples_owed = false;
     }

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -209,6 +210,17 @@ void SpoolDir::release(std::uint64_t bytes) {
   while (!budget_->bytes_allocated.compare_exchange_weak(now, now > bytes ? now - bytes : 0,
                                                          std::memory_order_relaxed)) {
   }
+}
+
+void SpoolDir::announceSpace() {
+  budget_->space_seq.fetch_add(1, std::memory_order_relaxed);
+  ::syscall(SYS_futex, &budget_->space_seq, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void SpoolDir::waitForSpace(int timeout_ms) {
+  const timespec t{timeout_ms / 1000, static_cast<long>(timeout_ms % 1000) * 1'000'000};
+  const std::uint32_t seen = budget_->space_seq.load(std::memory_order_relaxed);
+  ::syscall(SYS_futex, &budget_->space_seq, FUTEX_WAIT, seen, &t, nullptr, 0);
 }
 
 std::uint64_t SpoolDir::rescan() {

@@ -38,6 +38,10 @@ class SpoolDir {
   // budget, so that a new process is heard even when others have filled the spool.
   Result<void> reserve(std::uint64_t bytes, const Limits& limits, bool first_of_lane);
   void release(std::uint64_t bytes);
+  // Tells producers that wait for room. After segments were removed or given back.
+  void announceSpace();
+  // Waits until somebody frees segments, at most timeout_ms.
+  void waitForSpace(int timeout_ms);
 
   // Sum of the segments' allocated blocks, from the files; also stored in the budget.
   std::uint64_t rescan();

@@ -197,7 +197,9 @@ struct Budget {
   // Own cache line. The agent sets `asleep` to 1 and waits with FUTEX_WAIT on it (shared, not
   // private); a producer that appends and finds 1 sets 0 and wakes. A lost wake-up costs one poll.
   std::atomic<std::uint32_t> asleep;
-  std::atomic<std::uint32_t> reserved3[15];
+  // Whoever frees segments adds 1 and wakes all; producers with policy `block` wait for it.
+  std::atomic<std::uint32_t> space_seq;
+  std::atomic<std::uint32_t> reserved3[14];
   std::atomic<std::uint64_t> dropped_frames[kDropReasons];
   std::atomic<std::uint64_t> dropped_samples[kDropReasons];
 };
