@@ -305,7 +305,7 @@ TEST_F(Spool, drop_newest_refuses_counts_and_says_so_when_there_is_room) {
   fs::remove(lane() + "/00000001.seg");
   mono.advanceNs(1'000'000'000);
   wall.advanceNs(1'000'000'000);
-  EXPECT_EQ(w.append(FrameType::kStatsd, 1, "y"), AppendStatus::kSpooled);
+  EXPECT_EQ(w.append(FrameType::kStatsd, 1, std::string(968, 'y')), AppendStatus::kSpooled);
   const Seen s = readLane(lane());
   ASSERT_EQ(s.notes.size(), 1u);
   EXPECT_EQ(s.notes[0].samples, dropped);
