@@ -105,7 +105,7 @@ void LaneWriter::writeFrame(const Frame& f, std::int64_t now_ns) {
   h->seq = ++seq_;
   h->ts_ns = last_ns_;
   h->type = f.type;
-  h->flags = 0;
+  h->flags = options_.frame_flags;
   h->n_samples = f.n_samples;
   h->source = f.source;
   std::memcpy(p + kFrameHeaderSize, f.payload.data(), len);

@@ -77,6 +77,8 @@ enum class FrameType : std::uint8_t {
   kDropNote = 6,  // DropNote
 };
 
+inline constexpr std::uint8_t kForwardToRedis = 1;  // frame flag: the producer's channel is Redis
+
 inline constexpr std::size_t kFrameHeaderSize = 32;
 inline constexpr std::uint32_t kLenEnd = 0;              // nothing committed here yet
 inline constexpr std::uint32_t kLenSealed = 0xffffffff;  // go on in the next segment

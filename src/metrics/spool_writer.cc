@@ -225,6 +225,23 @@ void SpoolWriter::countDropped(DropReason reason, std::uint64_t frames,
   impl_->drop(reason, frames, samples, now);
 }
 
+void SpoolWriter::flushRing() noexcept try {
+  impl_->checkFork();
+  const std::int64_t now = impl_->clock.nowNs();
+  const std::lock_guard guard(impl_->lock);
+  if (impl_->ring.empty()) return;
+  impl_->retry_at = 0;  // asked for, so the pause does not count
+  if (impl_->lane || impl_->openLane(now)) impl_->drainRing(now);
+} catch (const std::exception&) {
+  // Stays in the ring.
+}
+
+std::size_t SpoolWriter::buffered() const noexcept {
+  impl_->checkFork();
+  const std::lock_guard guard(impl_->lock);
+  return impl_->ring.frames();
+}
+
 Result<void> SpoolWriter::sync() noexcept try {
   impl_->checkFork();
   std::string dir;

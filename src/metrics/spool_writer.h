@@ -28,6 +28,7 @@ struct WriterOptions {
   std::size_t ring_bytes = 1u << 20;
   std::chrono::milliseconds retry{5000};  // of an unusable spool
   bool helper_thread = true;              // prepares the next segment
+  std::uint8_t frame_flags = 0;           // for every frame
 };
 
 enum class AppendStatus : std::uint8_t {
@@ -64,8 +65,11 @@ class SpoolWriter {
                       std::uint32_t source = 0, bool has_slot = false) noexcept;
   // Records that samples were lost before they became a frame.
   void countDropped(DropReason reason, std::uint64_t frames, std::uint64_t samples) noexcept;
-  // msync of this lane: for those who need more than "survives kill -9". The one call that waits
-  // for the disk.
+  // Moves what waits in memory to the lane, if there can be one by now.
+  void flushRing() noexcept;
+  [[nodiscard]] std::size_t buffered() const noexcept;  // frames in memory
+  // fdatasync of this lane: for those who need more than "survives kill -9". The one call that
+  // waits for the disk.
   Result<void> sync() noexcept;
 
   [[nodiscard]] WriterStats stats() const;
