@@ -26,6 +26,8 @@ using namespace godwit::metrics;
 namespace fs = std::filesystem;
 
 constexpr int kThreads = 2;
+// Then a thread waits for its end: a round must stay far below the lane's bound.
+constexpr std::uint64_t kMost = 100'000;
 
 struct Shared {
   std::atomic<std::uint64_t> acked[kThreads];
@@ -58,6 +60,7 @@ struct Head {
           std::_Exit(3);
         }
         shared.acked[t].store(h.n, std::memory_order_release);
+        if (h.n == kMost) ::pause();
       }
     });
   }
@@ -115,7 +118,10 @@ void giveBack(const spool::LaneReader& reader, Totals& totals) {
   fs::create_directory(reader.dir() + "/free", ignored);
   for (const auto n : spool::listSegments(reader.dir())) {
     if (n + 1 >= reader.position().seg) return;
-    if (spool::listSegments(reader.dir() + "/free").size() >= spool::kMaxFreeSegments) return;
+    if (spool::listSegments(reader.dir() + "/free").size() >= spool::kMaxFreeSegments) {
+      fs::remove(reader.dir() + "/" + spool::segmentName(n), ignored);
+      continue;
+    }
     fs::rename(reader.dir() + "/" + spool::segmentName(n),
                reader.dir() + "/free/" + spool::segmentName(n), ignored);
     if (!ignored) ++totals.recycled;
