@@ -523,7 +523,7 @@ TEST_F(Spool, torn_sectors_cost_exactly_the_frames_they_held) {
     }
   }
   const std::string good = lane();
-  for (int round = 0; round < 400; ++round) {
+  for (int round = 0; round < 150; ++round) {
     const std::string bad = dir_.path() + "/bad";
     fs::remove_all(bad);
     fs::copy(good, bad);

@@ -165,7 +165,7 @@ AppendStatus SpoolWriter::Impl::appendLocked(const LaneWriter::Frame& frame, std
 
 AppendStatus SpoolWriter::Impl::append(const LaneWriter::Frame& frame) noexcept {
   try {
-    std::int64_t now = clock.nowNs();
+    std::int64_t now = clock.nowCoarseNs();
     std::optional<Deadline> deadline;
     std::shared_ptr<SpoolDir> full;
     for (;;) {

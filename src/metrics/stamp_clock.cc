@@ -9,19 +9,20 @@ constexpr std::int64_t kSampleEveryNs = 100'000'000;
 // The two clocks are read one after the other; less than this is not a step.
 constexpr std::int64_t kJitterNs = 1'000'000;
 
-class MonotonicClock final : public Clock {
+template <clockid_t kId>
+class KernelClock final : public Clock {
  public:
   [[nodiscard]] std::int64_t nowNs() const override {
     timespec t{};
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(kId, &t);
     return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
   }
 };
 
 }  // namespace
 
-StampClock::StampClock(const Clock& wall, const Clock& monotonic)
-    : wall_(wall), monotonic_(monotonic) {
+StampClock::StampClock(const Clock& wall, const Clock& monotonic, const Clock& coarse)
+    : wall_(wall), monotonic_(monotonic), coarse_(coarse) {
   const std::int64_t mono = monotonic_.nowNs();
   anchor_mono_ = mono;
   anchor_time_ = wall_.nowNs();
@@ -29,13 +30,14 @@ StampClock::StampClock(const Clock& wall, const Clock& monotonic)
 }
 
 const Clock& StampClock::systemMonotonic() {
-  static const MonotonicClock clock;
+  static const KernelClock<CLOCK_MONOTONIC> clock;
   return clock;
 }
 
 StampClock& StampClock::system() {
   // Never destroyed: exit handlers of other libraries may still record.
-  static auto* clock = new StampClock(Clock::system(), systemMonotonic());
+  static const KernelClock<CLOCK_MONOTONIC_COARSE> coarse;
+  static auto* clock = new StampClock(Clock::system(), systemMonotonic(), coarse);
   return *clock;
 }
 
@@ -52,6 +54,13 @@ StampClock::Line StampClock::line() const {
 std::int64_t StampClock::nowNs() {
   const std::int64_t mono = monotonic_.nowNs();
   if (mono >= next_sample_.load(std::memory_order_relaxed)) return resample(mono);
+  return line().at(mono);
+}
+
+std::int64_t StampClock::nowCoarseNs() {
+  const std::int64_t mono = coarse_.nowNs();
+  // Only the exact clock may set a new anchor.
+  if (mono >= next_sample_.load(std::memory_order_relaxed)) return nowNs();
   return line().at(mono);
 }
 
