@@ -201,8 +201,8 @@ LineResult LineWriter::append(std::string& out, const metrics::Dims& dims, const
       extra_.emplace_back("text", s.data);
       break;
     case Kind::Sketch: {
-      auto sketch = metrics::Sketch::decode(s.data);
-      if (!sketch || sketch->count() <= 0) {
+      auto sketch = metrics::Sketch::parse(s.data);
+      if (!sketch || sketch->empty()) {
         extra_.emplace_back("value", s.value);
         break;
       }

@@ -133,8 +133,7 @@ constexpr std::array kOptions = {
     Row{"publisher", "timeout", kDuration, "10s", "One request, from connect to answer."},
     Row{"publisher", "batch", kInt, "5000", "Lines in one request."},
     Row{"publisher", "batch_bytes", kSize, "1MiB", "Bytes in one request, before compression."},
-    Row{"publisher", "linger", kDuration, "1s", "Wait this long for a batch to fill."},
-    Row{"publisher", "in_flight", kInt, "2", "Requests at a time."},
+    Row{"publisher", "linger", kDuration, "500ms", "Wait this long for a batch to fill."},
     Row{"publisher", "gzip", kFlag, "on", "Compress requests over 1 KiB."},
     Row{"publisher", "retry_max", kDuration, "30s", "Longest pause between attempts."},
     Row{"publisher", "output", kText, "stderr", "debug: stderr, stdout, log, or a file's path."},
@@ -286,7 +285,7 @@ std::optional<std::string> checkValue(const OptionDef& o, std::string_view text)
       auto n = parseInt(text);
       if (!n || *n < 0) return "must be a whole number, zero or more";
       if ((o.key == "port") && *n > 65535) return "must be a port, up to 65535";
-      bool positive = o.key == "batch" || o.key == "in_flight" || o.key.starts_with("max_");
+      bool positive = o.key == "batch" || o.key.starts_with("max_");
       if (positive && *n == 0) return "must be at least 1";
       return std::nullopt;
     }

@@ -1,0 +1,80 @@
+// One consumer's way through all lanes of a role. Reads round robin, so that a busy lane does not
+// starve the others. One thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "agent/log.h"
+
+namespace godwit::agent {
+
+// Where a consumer stands in a lane, and how many samples it has passed there.
+struct LanePlace {
+  spool::Position position;
+  std::uint64_t samples = 0;
+  friend bool operator==(const LanePlace&, const LanePlace&) = default;
+};
+using Places = std::map<LaneId, LanePlace>;
+
+struct LogFrame {
+  LaneId lane;
+  std::uint32_t slot = 0;
+  spool::FrameView frame;  // until the next call of next()
+};
+
+struct LogGap {
+  LaneId lane;
+  std::string lane_dir;
+  spool::Gap gap;
+};
+
+class LogReader {
+ public:
+  // Starts at `places`; lanes not named there are read from their first segment that exists.
+  LogReader(Log& log, LaneRole role, Places places);
+
+  // kEnd: nothing more for now, look at log.waitGrowth().
+  spool::ReadStatus next(LogFrame& frame, LogGap& gap);
+
+  // After the last thing next() returned. Lanes that are gone are left out.
+  [[nodiscard]] const Places& places() const { return places_; }
+  // Lanes touched since the last call: what a batch has to acknowledge.
+  Places takeTouched() { return std::exchange(touched_, {}); }
+
+  // Samples of lanes that were removed before this consumer had read them: only what does not pin
+  // the log (required = off) can meet this. Since the last call.
+  std::uint64_t takeMissed() { return std::exchange(missed_, 0); }
+
+  // Appended and not passed, by the producers' accounts.
+  struct Behind {
+    std::uint64_t frames = 0;
+    std::uint64_t samples = 0;
+  };
+  static Behind behind(const Log& log, LaneRole role, const Places& places);
+
+ private:
+  struct Open {
+    LanePtr lane;
+    std::unique_ptr<spool::LaneReader> reader;
+    std::uint64_t frames_seen = ~std::uint64_t{0};  // lane->frames when the end was last reached
+    bool finished = false;
+  };
+
+  void refresh();
+
+  Log& log_;
+  LaneRole role_;
+  Places places_;
+  Places touched_;
+  std::vector<Open> open_;
+  std::uint64_t version_ = ~std::uint64_t{0};
+  std::size_t turn_ = 0;
+  std::size_t in_turn_ = 0;
+  bool unknown_roles_ = false;
+  std::uint64_t missed_ = 0;
+};
+
+}  // namespace godwit::agent
