@@ -34,6 +34,17 @@ FrameDecoder::Result FrameDecoder::decode(const metrics::spool::FrameView& frame
 FrameDecoder::Result FrameDecoder::decodeAs(FrameType type, std::string_view payload,
                                             FrameSink& sink) {
   Result result{Status::kDone, 0, type, payload};
+  if (type == kFrameLines) {
+    std::string_view rest = payload;
+    while (!rest.empty()) {
+      std::size_t n = rest.find('\n');
+      std::string_view line = rest.substr(0, n);
+      rest.remove_prefix(n == std::string_view::npos ? rest.size() : n + 1);
+      if (line.empty()) continue;
+      sink.onLine(line, result.samples++);
+    }
+    return result;
+  }
   switch (type) {
     case FrameType::kMetrics: {
       if (auto r = metrics::decodeMetrics(payload, scratch_); !r) {
@@ -69,17 +80,6 @@ FrameDecoder::Result FrameDecoder::decodeAs(FrameType type, std::string_view pay
         if (!metrics::decodeMetrics(one, scratch_)) continue;
         result.samples += static_cast<std::uint32_t>(scratch_.sampleCount());
         sink.onMetrics(scratch_, i);
-      }
-      return result;
-    }
-    case kFrameLines: {
-      std::string_view rest = payload;
-      while (!rest.empty()) {
-        std::size_t n = rest.find('\n');
-        std::string_view line = rest.substr(0, n);
-        rest.remove_prefix(n == std::string_view::npos ? rest.size() : n + 1);
-        if (line.empty()) continue;
-        sink.onLine(line, result.samples++);
       }
       return result;
     }

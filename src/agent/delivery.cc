@@ -210,10 +210,14 @@ void Delivery::fill(Batch& batch, LogReader& reader, FrameDecoder& decoder) {
 }
 
 void Delivery::readerMain() {
-  LogReader reader(log_, LaneRole::kPoints, [&] {
+  Places places;
+  bool fresh = false;
+  {
     std::lock_guard lock(mu_);
-    return ledger_.places();
-  }());
+    places = ledger_.places();
+    fresh = ledger_.isNew();
+  }
+  LogReader reader(log_, LaneRole::kPoints, std::move(places), fresh);
   FrameDecoder decoder(options_.name);
   while (!stopping_.load()) {
     auto batch = std::make_unique<Batch>();

@@ -52,6 +52,8 @@ class Ledger {
 
   [[nodiscard]] const Places& places() const { return places_; }
   [[nodiscard]] const Counts& counts() const { return counts_; }
+  // Never stored before.
+  [[nodiscard]] bool isNew() const { return file_.generation() == 0 && !file_.damaged(); }
   [[nodiscard]] bool damaged() const { return file_.damaged(); }
 
   // In memory; `places` of lanes not in `keep` any more are forgotten at the next store.

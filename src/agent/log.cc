@@ -27,16 +27,6 @@ constexpr auto kQuiet = 5ms;        // producers pay for at most one wake-up in 
 constexpr auto kDirectoryEvery = 100ms;
 constexpr auto kCleanEvery = 200ms;
 
-std::int64_t createdAt(const std::string& lane_dir) {
-  UniqueFd fd(::open((lane_dir + "/lane").c_str(), O_RDONLY | O_CLOEXEC));
-  spool::LaneHeader h{};
-  if (fd && ::pread(fd.get(), static_cast<void*>(&h), sizeof h, 0) == sizeof h &&
-      h.crc == spool::laneHeaderCrc(h)) {
-    return h.created_ns;
-  }
-  return 0;
-}
-
 bool takeLock(int fd) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
@@ -44,7 +34,7 @@ bool takeLock(int fd) {
   return ::fcntl(fd, F_OFD_SETLK, &lock) == 0;
 }
 
-void addTo(Log::Totals& t, const Lane& lane, const spool::LaneReader::Account& a) {
+void addTo(Log::Totals& t, const Lane& lane, const spool::LaneInfo& a) {
   bool statsd = lane.role.load() == LaneRole::kStatsd;
   (statsd ? t.statsd_frames : t.points_frames) += a.frames;
   (statsd ? t.statsd_samples : t.points_samples) += a.samples;
@@ -275,7 +265,7 @@ bool Log::scan() {
     k.lane = std::make_shared<Lane>();
     k.lane->dir = dir;
     k.lane->id = reader->id();
-    k.lane->created_ns = createdAt(dir);
+    k.lane->created_ns = reader->account().created_ns;
     k.probe = std::make_unique<spool::LaneReader>(std::move(reader).value());
     known_.emplace(dir, std::move(k));
     version_.fetch_add(1, std::memory_order_acq_rel);

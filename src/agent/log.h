@@ -18,6 +18,7 @@
 #include "agent/frame_types.h"
 #include "godwit/deadline.h"
 #include "godwit/result.h"
+#include "metrics/lane_files.h"
 #include "metrics/lane_reader.h"
 #include "metrics/spool_dir.h"
 
@@ -101,7 +102,7 @@ class Log {
   struct Known {
     LanePtr lane;
     std::unique_ptr<spool::LaneReader> probe;  // for account(), dead() and the role
-    spool::LaneReader::Account account;
+    spool::LaneInfo account;
     std::uint64_t synced_frames = 0;
   };
 

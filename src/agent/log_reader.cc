@@ -28,8 +28,8 @@ std::uint64_t samplesBefore(const std::string& dir) {
 
 }  // namespace
 
-LogReader::LogReader(Log& log, LaneRole role, Places places)
-    : log_(log), role_(role), places_(std::move(places)) {}
+LogReader::LogReader(Log& log, LaneRole role, Places places, bool fresh, Order order)
+    : log_(log), role_(role), order_(order), fresh_(fresh), places_(std::move(places)) {}
 
 void LogReader::refresh() {
   std::uint64_t version = log_.version();
@@ -51,9 +51,9 @@ void LogReader::refresh() {
     o.lane = lane;
     auto place = places_.find(lane->id);
     if (place == places_.end()) {
-      // Read before opening: a segment removed in between shows as a gap, not as a surplus.
-      std::uint64_t before = samplesBefore(lane->dir);
-      place = places_.emplace(lane->id, LanePlace{{}, before}).first;
+      LanePlace start;
+      if (fresh_) start = {spool::LaneReader::oldest(lane->dir), samplesBefore(lane->dir)};
+      place = places_.emplace(lane->id, start).first;
     }
     auto reader = spool::LaneReader::open(lane->dir, place->second.position);
     if (!reader) continue;  // just removed
@@ -67,6 +67,7 @@ void LogReader::refresh() {
     missed_ += all > done ? all - done : 0;
   }
   open_ = std::move(next);
+  fresh_ = false;
   // Places of lanes that are gone would pile up.
   for (auto it = places_.begin(); it != places_.end();) {
     bool known = std::any_of(open_.begin(), open_.end(),
@@ -79,6 +80,11 @@ ReadStatus LogReader::next(LogFrame& frame, LogGap& gap) {
   refresh();
   for (std::size_t tried = 0; tried < open_.size();) {
     if (turn_ >= open_.size()) turn_ = 0;
+    if (order_ == Order::kByAge) {
+      turn_ = 0;
+      while (turn_ + 1 < open_.size() && open_[turn_].finished) ++turn_;
+      tried = open_.size() - 1;
+    }
     Open& o = open_[turn_];
     bool dead = o.lane->dead.load();
     std::uint64_t frames = o.lane->frames.load(std::memory_order_relaxed);
@@ -91,6 +97,7 @@ ReadStatus LogReader::next(LogFrame& frame, LogGap& gap) {
       if (status == ReadStatus::kEnd) {
         o.frames_seen = frames;
         o.finished = was_dead;
+        if (o.finished && order_ == Order::kByAge && turn_ + 1 < open_.size()) continue;
       }
     }
     if (status == ReadStatus::kEnd) {

@@ -33,8 +33,14 @@ struct LogGap {
 
 class LogReader {
  public:
-  // Starts at `places`; lanes not named there are read from their first segment that exists.
-  LogReader(Log& log, LaneRole role, Places places);
+  enum class Order : std::uint8_t {
+    kFair,   // the lanes take turns
+    kByAge,  // a lane is begun when all older ones are finished
+  };
+
+  // Starts at `places`. Other lanes are read from their first frame; what is not there any more is
+  // a gap. A `fresh` reader misses nothing of what was before it: it begins with what is there now.
+  LogReader(Log& log, LaneRole role, Places places, bool fresh, Order order = Order::kFair);
 
   // kEnd: nothing more for now, look at log.waitGrowth().
   spool::ReadStatus next(LogFrame& frame, LogGap& gap);
@@ -67,6 +73,8 @@ class LogReader {
 
   Log& log_;
   LaneRole role_;
+  Order order_;
+  bool fresh_;
   Places places_;
   Places touched_;
   std::vector<Open> open_;

@@ -84,8 +84,6 @@ constexpr std::array kOptions = {
     Row{"resp", "queue_key", kText, "kadabra_queue", "The list whose LPUSH is a metric."},
     Row{"resp", "password", kText, "", "Needed by AUTH before anything else; empty: none.", {}, true},
     Row{"resp", "max_connections", kInt, "1024", "Connections at a time; more are closed at once."},
-    Row{"resp", "drain", kFlag, "off",
-        "Let an old agent fetch what this listener received, with RPOPLPUSH."},
 
     Row{"redis", "enabled", kFlag, "off", "Receive from the lists."},
     Row{"redis", "host", kText, "localhost", "Host name, or the path of a unix socket."},

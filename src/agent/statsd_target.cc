@@ -231,6 +231,8 @@ Outcome StatsdTarget::send(const Batch& batch, std::size_t first, std::size_t la
     return o;
   }
   std::string packet;
+  if (resume_batch_ == &batch && resume_from_ > first && resume_from_ < last) first = resume_from_;
+  std::size_t in_packet = first;  // first unit of the packet being filled
   auto flush = [&] {
     if (packet.empty()) return true;
     ssize_t n = ::send(socket_.get(), packet.data(), packet.size(), MSG_NOSIGNAL);
@@ -241,6 +243,8 @@ Outcome StatsdTarget::send(const Batch& batch, std::size_t first, std::size_t la
     if (n < 0) {
       o.message = errnoText(errno);
       socket_.reset();
+      resume_batch_ = &batch;
+      resume_from_ = in_packet;
       return false;
     }
     packet.clear();
@@ -253,7 +257,10 @@ Outcome StatsdTarget::send(const Batch& batch, std::size_t first, std::size_t la
       std::size_t n = unit.find('\n');
       std::string_view line = unit.substr(0, n);
       unit.remove_prefix(n == std::string_view::npos ? unit.size() : n + 1);
-      if (!packet.empty() && packet.size() + 1 + line.size() > packet_ && !flush()) return o;
+      if (!packet.empty() && packet.size() + 1 + line.size() > packet_) {
+        if (!flush()) return o;
+        in_packet = i;
+      }
       if (!packet.empty()) packet += '\n';
       packet += line;
     }

@@ -33,6 +33,9 @@ class StatsdTarget final : public Target {
   std::string host_;
   // Sender thread
   UniqueFd socket_;
+  // Where a range that failed half way goes on, so that its first packets are not sent twice.
+  const Batch* resume_batch_ = nullptr;
+  std::size_t resume_from_ = 0;
 };
 
 }  // namespace godwit::agent
