@@ -310,9 +310,9 @@ void Aggregation::stop(Deadline deadline) {
   if (thread_.joinable()) thread_.join();
 }
 
-bool Aggregation::caughtUp() const {
+bool Aggregation::reached(const Log::Mark& mark) const {
   std::lock_guard lock(mu_);
-  return LogReader::behind(log_, LaneRole::kStatsd, stat_places_).frames == 0;
+  return hasReached(stat_places_, log_, mark);
 }
 
 AggregationStats Aggregation::stats() const {

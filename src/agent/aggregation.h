@@ -37,7 +37,7 @@ class Aggregation {
   void start();
   // Stops after the datagrams that are in the log now (or at the deadline) and saves the state.
   void stop(Deadline deadline);
-  [[nodiscard]] bool caughtUp() const;
+  [[nodiscard]] bool reached(const Log::Mark& mark) const;
   // Something is waiting for the end of its window: a tick is needed even without traffic.
   [[nodiscard]] bool wantsTick() const { return open_.load(std::memory_order_relaxed); }
   [[nodiscard]] AggregationStats stats() const;

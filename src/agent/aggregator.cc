@@ -9,7 +9,8 @@ namespace {
 
 constexpr char kField = '\x1f';  // between name and tags in a key
 constexpr char kValue = '\x1e';  // between a tag's key and value
-constexpr std::size_t kAliases = 1u << 17;
+constexpr std::size_t kFirstAliases = 1u << 12;
+constexpr std::size_t kMostAliases = 1u << 18;
 constexpr std::size_t kMaxEvents = 1000;           // in one window
 constexpr std::size_t kMaxOverflowSeries = 10'000;  // beyond: one for all names
 constexpr std::size_t kMaxOffenders = 1000;
@@ -144,7 +145,7 @@ std::optional<Distinct> Distinct::parse(std::string_view bytes) {
 // ---- Aggregator ----
 
 Aggregator::Aggregator(AggregatorOptions options)
-    : options_(std::move(options)), parser_(options_.statsd), aliases_(kAliases) {}
+    : options_(std::move(options)), parser_(options_.statsd) {}
 
 std::int64_t Aggregator::windowOf(std::int64_t ts_ns) const {
   std::int64_t w = ts_ns / options_.interval_ns;
@@ -232,7 +233,13 @@ Aggregator::Series* Aggregator::find(const StatsdLine& line) {
   if (!line.inline_tags.empty()) h = hashBytes(line.inline_tags, h);
   if (!line.tags.empty()) h = hashBytes(line.tags, h);
   if (!line.container.empty()) h = hashBytes(line.container, h + 1);
-  Alias& a = aliases_[h & (kAliases - 1)];
+  // Grows with the series seen; what is forgotten on the way is found again the slow way.
+  if (aliases_.size() < kMostAliases && touched_.size() * 2 >= aliases_.size()) {
+    std::size_t size = aliases_.empty() ? kFirstAliases : aliases_.size() * 4;
+    aliases_.clear();
+    aliases_.resize(size);
+  }
+  Alias& a = aliases_[h & (aliases_.size() - 1)];
   auto same = [&] {
     std::string_view raw = a.raw;
     std::size_t n = line.name.size() + line.inline_tags.size() + line.tags.size() +

@@ -150,8 +150,7 @@ class Aggregator {
     Series* series = nullptr;
     std::string raw;
   };
-  std::vector<Alias> aliases_;
-  std::size_t alias_count_ = 0;
+  std::vector<Alias> aliases_;  // size is a power of two, or 0
 };
 
 }  // namespace godwit::agent

@@ -109,10 +109,9 @@ void Delivery::stop() {
   if (sender_.joinable()) sender_.join();
 }
 
-bool Delivery::caughtUp() const {
+bool Delivery::reached(const Log::Mark& mark) const {
   std::lock_guard lock(mu_);
-  return queue_.empty() && !busy_ &&
-         LogReader::behind(log_, LaneRole::kPoints, ledger_.places()).frames == 0;
+  return hasReached(ledger_.places(), log_, mark);
 }
 
 PublisherStats Delivery::stats() const {
@@ -168,6 +167,7 @@ void Delivery::fill(Batch& batch, LogReader& reader, FrameDecoder& decoder) {
       account(g, batch);
       continue;
     }
+    batch.counts.skipped += reader.takeSkipped();
     const auto& frame = f.frame;
     if (batch.oldest_ns == 0) batch.oldest_ns = frame.ts_ns;
     sink.frame = {f.lane, frame.seq, frame.type, frame.payload};

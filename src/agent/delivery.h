@@ -41,7 +41,7 @@ class Delivery final : public Publisher {
 
   void start() override;
   void flush() override;
-  [[nodiscard]] bool caughtUp() const override;
+  [[nodiscard]] bool reached(const Log::Mark& mark) const override;
   void stop() override;
   [[nodiscard]] PublisherStats stats() const override;
 

@@ -52,6 +52,7 @@ std::uint64_t Counts::droppedTotal() const {
 Counts& Counts::operator+=(const Counts& other) {
   published += other.published;
   dead += other.dead;
+  skipped += other.skipped;
   for (std::size_t i = 0; i < kDrops; ++i) dropped[i] += other.dropped[i];
   return *this;
 }
@@ -59,6 +60,7 @@ Counts& Counts::operator+=(const Counts& other) {
 Counts& Counts::operator-=(const Counts& other) {
   published -= other.published;
   dead -= other.dead;
+  skipped -= other.skipped;
   for (std::size_t i = 0; i < kDrops; ++i) dropped[i] -= other.dropped[i];
   return *this;
 }
@@ -76,6 +78,7 @@ void toEntries(const Places& places, const Counts& counts, std::vector<spool::Cu
   };
   counter(0, counts.published);
   counter(1, counts.dead);
+  counter(2, counts.skipped);
   for (std::size_t i = 0; i < kDrops; ++i) counter(16 + i, counts.dropped[i]);
 }
 
@@ -91,6 +94,7 @@ void fromEntries(const std::vector<spool::CursorEntry>& entries, Places& places,
     } else if (e.off == 2 && e.lane_id.hi == kCounterMark) {
       if (e.lane_id.lo == 0) counts.published = e.seq;
       if (e.lane_id.lo == 1) counts.dead = e.seq;
+      if (e.lane_id.lo == 2) counts.skipped = e.seq;
       if (e.lane_id.lo >= 16 && e.lane_id.lo - 16 < kDrops) {
         counts.dropped[e.lane_id.lo - 16] = e.seq;
       }

@@ -36,6 +36,7 @@ std::string_view dropName(Drop reason);
 struct Counts {
   std::uint64_t published = 0;
   std::uint64_t dead = 0;
+  std::uint64_t skipped = 0;  // was gone from the log before this publisher began; not consumed
   std::array<std::uint64_t, kDrops> dropped{};
 
   [[nodiscard]] std::uint64_t droppedTotal() const;

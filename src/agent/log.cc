@@ -84,7 +84,9 @@ Result<std::unique_ptr<Log>> Log::open(LogOptions options, Deadline deadline,
 Log::Log(LogOptions options, std::unique_ptr<spool::SpoolDir> dir, UniqueFd lock)
     : options_(std::move(options)), spool_(std::move(dir)), lock_(std::move(lock)) {}
 
-Log::~Log() { stop(); }
+Log::~Log() {
+  if (!stopping_.load()) stop();
+}
 
 // What removed lanes held is part of the account: the file carries it over restarts.
 void Log::loadRetired() {
@@ -142,7 +144,7 @@ void Log::loadForeignCursors() {
   while (const dirent* e = ::readdir(d)) {
     std::string name = e->d_name;
     if (name[0] == '.' || name.ends_with(".tmp")) continue;
-    Consumer c{LaneRole::kPoints, true, {}};
+    Consumer c{LaneRole::kPoints, true, true, {}};
     for (const auto& entry : spool::CursorFile::read(options_.dir + "/cursors/" + name)) {
       c.positions[entry.lane_id] = {entry.seq, entry.seg, entry.off};
     }
@@ -185,11 +187,43 @@ void Log::addConsumer(const std::string& name, LaneRole role, bool required) {
   auto& c = consumers_[name];
   c.role = role;
   c.required = required;
+  c.foreign = false;
 }
 
-void Log::removeConsumer(const std::string& name) {
+void Log::disownConsumer(const std::string& name) {
   std::lock_guard lock(mu_);
-  consumers_.erase(name);
+  auto it = consumers_.find(name);
+  if (it == consumers_.end()) return;
+  it->second.foreign = true;
+  it->second.required = true;
+}
+
+std::vector<std::string> Log::foreignConsumers() const {
+  std::lock_guard lock(mu_);
+  std::vector<std::string> out;
+  for (const auto& [name, c] : consumers_) {
+    if (c.foreign) out.push_back(name);
+  }
+  return out;
+}
+
+// `godwit-agent cursor rm` removes the file; that is all it can do while an agent runs.
+void Log::forgetForeignCursors() {
+  std::lock_guard lock(mu_);
+  std::erase_if(consumers_, [&](const auto& c) {
+    return c.second.foreign &&
+           ::access((options_.dir + "/cursors/" + c.first).c_str(), F_OK) != 0;
+  });
+}
+
+Log::Mark Log::mark(LaneRole role) {
+  std::lock_guard lock(mu_);
+  Mark m;
+  for (auto& [dir, k] : known_) {
+    if (k.lane->role.load() != role) continue;
+    m[k.lane->id] = k.probe->account().frames;
+  }
+  return m;
 }
 
 void Log::passed(const std::string& consumer, const std::map<LaneId, Position>& positions) {
@@ -204,10 +238,11 @@ void Log::start() {
 }
 
 void Log::stop() {
-  if (stopping_.exchange(true)) return;
-  spool_->budget().asleep.store(1);
-  spool_->wakeAgent();
-  wakeReaders();
+  if (!stopping_.exchange(true)) {
+    spool_->budget().asleep.store(1);
+    spool_->wakeAgent();
+    wakeReaders();
+  }
   if (thread_.joinable()) thread_.join();
 }
 
@@ -221,6 +256,8 @@ Log::Totals Log::totals() const {
   t.sync_ns = counts_.sync_ns;
   for (const auto& [dir, k] : known_) {
     auto a = k.probe->account();
+    k.lane->frames.store(a.frames, std::memory_order_relaxed);
+    k.lane->samples.store(a.samples, std::memory_order_relaxed);
     addTo(t, *k.lane, a);
     (k.lane->dead.load() ? t.dead_lanes : t.live_lanes) += 1;
   }
@@ -299,6 +336,7 @@ void Log::main() {
     if (changed) wakeReaders();
     auto now = std::chrono::steady_clock::now();
     if (now >= next_clean) {
+      forgetForeignCursors();
       clean();
       next_clean = now + kCleanEvery;
     }

@@ -73,12 +73,19 @@ class Log {
   // A consumer pins what it has not passed. Register before start(). Positions given later must be
   // durable already. A lane without position is pinned whole (if its role is the consumer's).
   void addConsumer(const std::string& name, LaneRole role, bool required);
-  void removeConsumer(const std::string& name);
+  // The publisher is not configured any more: its cursor file goes on pinning the log.
+  void disownConsumer(const std::string& name);
+  // Names of cursors that no configured publisher owns.
+  std::vector<std::string> foreignConsumers() const;
   void passed(const std::string& consumer, const std::map<LaneId, spool::Position>& positions);
 
   // Begins scanning and, from now on, removing.
   void start();
   void stop();
+
+  // How far the lanes go now: for those who have to know when a reader has passed this moment.
+  using Mark = std::map<LaneId, std::uint64_t>;
+  Mark mark(LaneRole role);
 
   struct Totals {
     std::uint64_t points_frames = 0, points_samples = 0;  // lanes of role points, removed ones too
@@ -90,6 +97,11 @@ class Log {
     ClientDrops client_drops;
   };
   Totals totals() const;
+  // What removed lanes had held.
+  Totals retired() const {
+    std::lock_guard lock(mu_);
+    return retired_;
+  }
   [[nodiscard]] const std::string& dir() const { return options_.dir; }
   [[nodiscard]] spool::SpoolDir& spoolDir() { return *spool_; }
 
@@ -97,6 +109,7 @@ class Log {
   struct Consumer {
     LaneRole role;
     bool required;
+    bool foreign = false;  // a cursor file that no configured publisher owns
     std::map<LaneId, spool::Position> positions;
   };
   struct Known {
@@ -119,6 +132,7 @@ class Log {
   void loadRetired();
   void saveRetired(const std::string& lane_name);
   void loadForeignCursors();
+  void forgetForeignCursors();
 
   // Set once
   LogOptions options_;

@@ -36,6 +36,10 @@ void LogReader::refresh() {
   if (version == version_ && !unknown_roles_) return;
   version_ = version;
   unknown_roles_ = false;
+  if (fresh_) {
+    auto gone = log_.retired();
+    skipped_ += role_ == LaneRole::kPoints ? gone.points_samples : gone.statsd_samples;
+  }
   std::vector<Open> next;
   for (const LanePtr& lane : log_.lanes()) {
     LaneRole role = lane->role.load();
@@ -52,7 +56,10 @@ void LogReader::refresh() {
     auto place = places_.find(lane->id);
     if (place == places_.end()) {
       LanePlace start;
-      if (fresh_) start = {spool::LaneReader::oldest(lane->dir), samplesBefore(lane->dir)};
+      if (fresh_) {
+        start = {spool::LaneReader::oldest(lane->dir), samplesBefore(lane->dir)};
+        skipped_ += start.samples;
+      }
       place = places_.emplace(lane->id, start).first;
     }
     auto reader = spool::LaneReader::open(lane->dir, place->second.position);
@@ -141,6 +148,18 @@ LogReader::Behind LogReader::behind(const Log& log, LaneRole role, const Places&
     b.samples += samples > done ? samples - done : 0;
   }
   return b;
+}
+
+bool hasReached(const Places& places, const Log& log, const Log::Mark& mark) {
+  auto lanes = log.lanes();
+  for (const auto& [id, frames] : mark) {
+    auto it = places.find(id);
+    if (frames == 0 || (it != places.end() && it->second.position.seq >= frames)) continue;
+    bool exists = std::any_of(lanes.begin(), lanes.end(),
+                              [&](const LanePtr& l) { return l->id == id; });
+    if (exists) return false;
+  }
+  return true;
 }
 
 }  // namespace godwit::agent

@@ -54,6 +54,9 @@ class LogReader {
   // the log (required = off) can meet this. Since the last call.
   std::uint64_t takeMissed() { return std::exchange(missed_, 0); }
 
+  // Samples a fresh reader did not find any more. Once.
+  std::uint64_t takeSkipped() { return std::exchange(skipped_, 0); }
+
   // Appended and not passed, by the producers' accounts.
   struct Behind {
     std::uint64_t frames = 0;
@@ -83,6 +86,10 @@ class LogReader {
   std::size_t in_turn_ = 0;
   bool unknown_roles_ = false;
   std::uint64_t missed_ = 0;
+  std::uint64_t skipped_ = 0;
 };
+
+// Every lane of the mark is passed as far as it says, or gone.
+bool hasReached(const Places& places, const Log& log, const Log::Mark& mark);
 
 }  // namespace godwit::agent

@@ -42,8 +42,8 @@ class Publisher {
   virtual void start() = 0;
   // Sends what is there now instead of waiting for more, and retries at once. Any thread.
   virtual void flush() = 0;
-  // Nothing is left in the log for it. Any thread.
-  [[nodiscard]] virtual bool caughtUp() const = 0;
+  // It has passed everything up to `mark`. Any thread.
+  [[nodiscard]] virtual bool reached(const Log::Mark& mark) const = 0;
   // Aborts what is under way, stores the cursor, joins. After it the object only answers stats().
   virtual void stop() = 0;
   [[nodiscard]] virtual PublisherStats stats() const = 0;

@@ -31,7 +31,8 @@ RedisReceiver::RedisReceiver(Log& log, Inlet& inlet, RedisReceiverOptions option
       options_(std::move(options)),
       private_key_(options_.inprogress_key + ":" + options_.agent_id),
       heartbeat_key_("godwit_agent:" + options_.agent_id),
-      redis_(options_.address) {}
+      redis_(options_.address),
+      former_tail_(tailOfLog()) {}
 
 RedisReceiver::~RedisReceiver() { stop(); }
 
@@ -171,11 +172,12 @@ Result<> RedisReceiver::recoverOwn() {
   std::unordered_set<std::string> known;
   bool looked = false;
   while (!stopping_.load()) {
-    auto list = redis_.command({"LRANGE", private_key_, "-512", "-1"});
+    auto list = redis_.command({"LRANGE", private_key_, "-1024", "-1"});
     if (!list) return list.error();
     if ((*list)->type != REDIS_REPLY_ARRAY || (*list)->elements == 0) return {};
     if (!looked) {
       known = tailOfLog();
+      known.merge(former_tail_);
       looked = true;
     }
     std::size_t n = (*list)->elements;
@@ -246,14 +248,14 @@ Result<> RedisReceiver::receiveBatch(bool wait) {
     if ((*r)->type == REDIS_REPLY_STRING) messages.push_back(std::move(*r));
     if (messages.empty()) return {};
   }
-  for (std::size_t i = messages.size(); i < options_.batch; ++i) {
+  std::size_t asked = std::min(window_, options_.batch);
+  for (std::size_t i = 0; i < asked; ++i) {
     if (modern) {
       redis_.append({"LMOVE", options_.queue_key, private_key_, "RIGHT", "LEFT"});
     } else {
       redis_.append({"RPOPLPUSH", options_.queue_key, private_key_});
     }
   }
-  std::size_t asked = options_.batch - messages.size();
   for (std::size_t i = 0; i < asked; ++i) {
     auto r = redis_.next();
     if (!r) return r.error();  // what was moved is in the private list: recoverOwn() finds it
@@ -262,6 +264,8 @@ Result<> RedisReceiver::receiveBatch(bool wait) {
       return {ErrorCode::kUnavailable, std::string(textOf(*r))};
     }
   }
+  window_ = messages.size() >= asked ? std::min(window_ * 4, options_.batch)
+                                     : std::max<std::size_t>(16, messages.size());
   if (messages.empty()) return {};
   return spoolAndRemove(messages);
 }

@@ -15,6 +15,7 @@
 #include "agent/inlet.h"
 #include "agent/log.h"
 #include "agent/redis_client.h"
+#include "godwit/metrics/metrics.h"
 
 namespace godwit::agent {
 
@@ -45,6 +46,7 @@ struct RedisReceiverOptions {
 
 class RedisReceiver {
  public:
+  // Before log.start(): looks at the ends of lanes that may be removed after it.
   RedisReceiver(Log& log, Inlet& inlet, RedisReceiverOptions options);
   ~RedisReceiver();
 
@@ -81,8 +83,10 @@ class RedisReceiver {
 
   // Receiver thread
   RedisClient redis_;
+  std::unordered_set<std::string> former_tail_;  // what the log ended with at the start
   metrics::Metrics scratch_;
   std::string run_id_;
+  std::size_t window_ = 16;        // moves in one pipeline: grows while the queue fills them
   std::uint64_t last_length_ = 0;  // of the queue, when last seen
   SteadyTime next_heartbeat_{};
   SteadyTime next_nanny_{};

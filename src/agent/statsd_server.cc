@@ -37,6 +37,7 @@ struct StatsdServer::Datagram {
   std::array<std::array<char, 128>, kSlots> control{};
 };
 
+StatsdServer::StatsdServer(Loop& loop, Inlet& inlet) : loop_(loop), inlet_(inlet) {}
 StatsdServer::~StatsdServer() { close(); }
 
 Result<> StatsdServer::open(const Section& s, InheritedSockets& inherited) {

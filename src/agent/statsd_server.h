@@ -27,7 +27,7 @@ struct StatsdServerStats {
 
 class StatsdServer {
  public:
-  StatsdServer(Loop& loop, Inlet& inlet) : loop_(loop), inlet_(inlet) {}
+  StatsdServer(Loop& loop, Inlet& inlet);
   ~StatsdServer();
 
   Result<> open(const Section& settings, InheritedSockets& inherited);
