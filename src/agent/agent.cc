@@ -6,7 +6,9 @@
 
 #include <csignal>
 
+#include "agent/cumulative_publisher.h"
 #include "agent/delivery.h"
+#include "agent/http_client.h"
 #include "base/log.h"
 #include "base/os_error.h"
 #include "base/sd_notify.h"
@@ -155,6 +157,14 @@ Result<std::unique_ptr<Publisher>> Agent::makePublisher(const Section& s) {
   TargetContext context;
   if (config_.section("agent").flag("add_host")) context.host = host_;
   context.agent_id = agent_id_;
+  if (s.text("type") == "prometheus" || s.text("type") == "otlp") {
+    CumulativeOptions c = cumulativeOptions(s, context);
+    c.state_path = spool_path_ + "/agent/" + s.name() + ".state";
+    c.cursor_path = spool_path_ + "/cursors/" + s.name();
+    c.dead_dir = spool_path_ + "/dead/" + s.name();
+    c.dead_max_bytes = config_.section("spool").size("dead_max_bytes");
+    return CumulativePublisher::open(*log_, std::move(c));
+  }
   DeliveryOptions o;
   o.name = s.name();
   o.cursor_path = spool_path_ + "/cursors/" + s.name();
@@ -419,13 +429,34 @@ HttpReply Agent::handle(HttpRequest& request) {
     r.type = "application/json";
     r.body = reportJson(reportInput());
   } else if (path == "/metrics") {
-    r.type = "text/plain; version=0.0.4; charset=utf-8";
-    r.body = reportPrometheus(reportInput());
+    exposeMetrics(request, r);
   } else {
     r.status = 404;
     r.body = "not here\n";
   }
   return r;
+}
+
+// What Prometheus publishers hold, then the agent's own numbers.
+void Agent::exposeMetrics(const HttpRequest& request, HttpReply& r) {
+  bool open = request.header("accept").find("application/openmetrics-text") !=
+              std::string_view::npos;
+  r.type = open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                : "text/plain; version=0.0.4; charset=utf-8";
+  for (auto& [name, p] : publishers_) {
+    if (p.type != "prometheus") continue;
+    const Section& s = config_.publishers().at(name);
+    p.publisher->expose(r.body, open, s.text("timers") == "histogram");
+  }
+  r.body += reportPrometheus(reportInput(), open);
+  if (open) r.body += "# EOF\n";
+  std::string packed;
+  if (r.body.size() > 1024 &&
+      request.header("accept-encoding").find("gzip") != std::string_view::npos &&
+      gzipCompress(r.body, packed)) {
+    r.body = std::move(packed);
+    r.headers.emplace_back("Content-Encoding: gzip");
+  }
 }
 
 ReportInput Agent::reportInput() {

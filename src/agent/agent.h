@@ -51,6 +51,7 @@ class Agent {
   void drainStep();
   void finish();
   HttpReply handle(HttpRequest& request);
+  void exposeMetrics(const HttpRequest& request, HttpReply& reply);
   void sendSelfMetrics();
   ReportInput reportInput();
 

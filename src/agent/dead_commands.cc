@@ -10,6 +10,7 @@
 
 #include "agent/dead_letters.h"
 #include "agent/ledger.h"
+#include "base/encoding.h"
 #include "base/os_error.h"
 #include "metrics/lane_reader.h"
 #include "metrics/spool_writer.h"
@@ -37,9 +38,19 @@ bool plainName(const std::string& s) {
 
 std::string printable(std::string_view s, std::size_t most) {
   std::string out;
+  bool text = isValidUtf8(s);
   for (char c : s.substr(0, most)) {
     auto u = static_cast<unsigned char>(c);
+    if (u >= 0x80 && !text) {
+      out += "\\x" + toHex({&u, 1});
+      continue;
+    }
     out += u < 0x20 || u == 0x7F ? (c == '\n' ? ' ' : '.') : c;
+  }
+  // Not through the middle of a character.
+  while (text && s.size() > most && !out.empty() && (static_cast<unsigned char>(s[most]) & 0xC0) == 0x80) {
+    --most;
+    out.pop_back();
   }
   if (s.size() > most) out += "…";
   return out;
@@ -186,6 +197,11 @@ Result<std::string> cursorCommand(const std::string& spool,
       std::string dir = spool + "/lanes/" + lane;
       auto reader = ms::LaneReader::open(dir);
       if (!reader) continue;
+      ms::FrameView f;
+      ms::Gap g;
+      bool statsd = reader->next(f, g) == ms::ReadStatus::kFrame &&
+                    roleOf(f.type) == LaneRole::kStatsd;
+      if (statsd) continue;  // read by the aggregation, not by publishers
       auto it = places.find(reader->id());
       std::uint64_t seq = it == places.end() ? 0 : it->second.position.seq;
       std::uint64_t seg = it == places.end() ? 0 : it->second.position.seg;

@@ -47,6 +47,8 @@ class Publisher {
   // Aborts what is under way, stores the cursor, joins. After it the object only answers stats().
   virtual void stop() = 0;
   [[nodiscard]] virtual PublisherStats stats() const = 0;
+  // Appends what a Prometheus server wants to see. Nothing for those who send.
+  virtual void expose(std::string&, bool /*open_metrics*/, bool /*histograms*/) {}
 };
 
 }  // namespace godwit::agent

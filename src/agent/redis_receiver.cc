@@ -238,8 +238,11 @@ Result<> RedisReceiver::receiveBatch(bool wait) {
   }
   if (wait) {
     std::vector<std::string_view> args;
+    std::string seconds = "5";
     if (modern) {
-      args = {"BLMOVE", options_.queue_key, private_key_, "RIGHT", "LEFT", "5"};
+      double until = std::chrono::duration<double>(std::min(next_nanny_, next_heartbeat_) - now).count();
+      seconds = std::to_string(std::clamp(until, 0.05, 5.0));
+      args = {"BLMOVE", options_.queue_key, private_key_, "RIGHT", "LEFT", seconds};
     } else {
       args = {"BRPOPLPUSH", options_.queue_key, private_key_, "5"};
     }

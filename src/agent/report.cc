@@ -193,9 +193,20 @@ namespace {
 
 class Prometheus {
  public:
+  explicit Prometheus(bool open_metrics) : open_(open_metrics) {}
+
   void family(std::string_view name, std::string_view type, std::string_view help) {
     name_ = "godwit_agent_" + std::string(name);
-    out_ += "# HELP " + name_ + " " + std::string(help) + "\n# TYPE " + name_ + " " +
+    // OpenMetrics names a counter's family without the suffix its samples have.
+    std::string shown = name_;
+    if (open_ && type == "counter") {
+      if (shown.ends_with("_total")) {
+        shown.resize(shown.size() - 6);
+      } else {
+        type = "gauge";
+      }
+    }
+    out_ += "# HELP " + shown + " " + std::string(help) + "\n# TYPE " + shown + " " +
             std::string(type) + "\n";
   }
   template <class T>
@@ -233,14 +244,15 @@ class Prometheus {
     }
     out_ += '"';
   }
+  bool open_;
   std::string out_;
   std::string name_;
 };
 
 }  // namespace
 
-std::string reportPrometheus(const ReportInput& in) {
-  Prometheus p;
+std::string reportPrometheus(const ReportInput& in, bool open_metrics) {
+  Prometheus p(open_metrics);
   p.family("uptime_seconds", "gauge", "Since this process began.");
   p.value(in.uptime_s);
   p.family("log_samples_total", "counter", "Samples in the log, by what reads them.");

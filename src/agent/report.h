@@ -38,8 +38,8 @@ struct ReportInput {
 };
 
 std::string reportJson(const ReportInput& in);
-// Text format 0.0.4; every name begins with godwit_agent_.
-std::string reportPrometheus(const ReportInput& in);
+// Text format 0.0.4, or OpenMetrics without its "# EOF"; every name begins with godwit_agent_.
+std::string reportPrometheus(const ReportInput& in, bool open_metrics);
 // Counters that only grow, "name|key=value" -> value.
 std::map<std::string, double> reportCounters(const ReportInput& in);
 
