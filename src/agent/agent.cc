@@ -139,6 +139,10 @@ Result<> Agent::start() {
   aggregation_->start();
   for (auto& [name, p] : publishers_) p.publisher->start();
   if (redis_) redis_->start();
+  if (config_.section("streams").flag("enabled")) {
+    streams_ = makeStreams();
+    streams_->start();
+  }
   // A window ends when something later is in the log; without traffic that is a tick.
   loop_.every(std::min<std::chrono::nanoseconds>(1s, st.duration("flush_interval")), [this] {
     if (statsd_ && aggregation_->wantsTick() && state_ == State::kRunning) statsd_->tick();
@@ -210,6 +214,18 @@ std::unique_ptr<RedisReceiver> Agent::makeRedis() {
   return std::make_unique<RedisReceiver>(*log_, *inlet_, o);
 }
 
+std::unique_ptr<StreamsReceiver> Agent::makeStreams() {
+  const Section& s = config_.section("streams");
+  StreamsOptions o;
+  o.address = redisAddress(s);
+  o.agent_id = agent_id_;
+  o.stream = s.text("stream");
+  o.group = s.text("group");
+  o.claim_after = s.duration("claim_after");
+  o.max_deliveries = s.integer("max_deliveries");
+  return std::make_unique<StreamsReceiver>(*inlet_, o);
+}
+
 Result<> Agent::openReceivers() {
   const Section& h = config_.section("http");
   ingest_ = std::make_unique<Ingest>(*inlet_, h.text("token"),
@@ -264,6 +280,7 @@ void Agent::beginDrain(const char* why) {
   log::info("agent.draining", {{"why", why}});
   if (self_timer_) loop_.cancel(self_timer_);
   if (redis_) redis_->stop();
+  if (streams_) streams_->stop();
   statsd_->close();
   resp_->stopAccepting();
   drainStep();
@@ -393,6 +410,14 @@ void Agent::reloadReceivers(const Config& old) {
     resp_ = std::make_unique<RespServer>(loop_, *inlet_);
     failed("resp", resp_->open(config_.section("resp"), inherited_));
   }
+  if (changed("streams")) {
+    if (streams_) streams_->stop();
+    streams_.reset();
+    if (config_.section("streams").flag("enabled")) {
+      streams_ = makeStreams();
+      streams_->start();
+    }
+  }
   if (changed("redis")) {
     if (redis_) redis_->stop();
     redis_.reset();
@@ -475,6 +500,7 @@ ReportInput Agent::reportInput() {
   if (statsd_) in.statsd = statsd_->stats();
   in.aggregation = aggregation_->stats();
   if (redis_) in.redis = redis_->stats();
+  if (streams_) in.streams = streams_->stats();
   if (resp_ && (resp_->connections() > 0 || resp_->stats().commands > 0)) in.resp = resp_->stats();
   if (ingest_) in.http = ingest_->stats();
   if (http_) in.http_connections = http_->connections();

@@ -19,6 +19,7 @@
 #include "agent/report.h"
 #include "agent/resp_server.h"
 #include "agent/statsd_server.h"
+#include "agent/streams_receiver.h"
 
 namespace godwit::agent {
 
@@ -43,6 +44,7 @@ class Agent {
   Result<> openReceivers();
   Result<std::unique_ptr<Publisher>> makePublisher(const Section& settings);
   std::unique_ptr<RedisReceiver> makeRedis();
+  std::unique_ptr<StreamsReceiver> makeStreams();
   void onSignal();
   void reload();
   void reloadPublishers(const Config& next);
@@ -72,6 +74,7 @@ class Agent {
   std::unique_ptr<HttpServer> http_;
   std::unique_ptr<RespServer> resp_;
   std::unique_ptr<RedisReceiver> redis_;
+  std::unique_ptr<StreamsReceiver> streams_;
   Loop::TimerId self_timer_ = 0;
   std::map<std::string, double> self_last_;
 

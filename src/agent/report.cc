@@ -145,6 +145,12 @@ std::string reportJson(const ReportInput& in) {
     j.put("legacy_taken", r.legacy_taken).put("lost_suspected", r.lost_suspected);
     j.put("restarts_seen", r.restarts_seen).put("reconnects", r.reconnects).close();
   }
+  if (in.streams) {
+    const auto& r = *in.streams;
+    j.open("streams").put("up", r.up).put("last_error", r.last_error).put("entries", r.entries);
+    j.put("frames", r.frames).put("duplicates", r.duplicates).put("malformed", r.malformed);
+    j.put("claimed", r.claimed).put("gone", r.gone).put("dead", r.dead).close();
+  }
   if (in.resp) {
     j.open("resp").put("messages", in.resp->messages).put("malformed", in.resp->malformed);
     j.put("refused", in.resp->refused).put("commands", in.resp->commands);

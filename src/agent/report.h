@@ -16,6 +16,7 @@
 #include "agent/redis_receiver.h"
 #include "agent/resp_server.h"
 #include "agent/statsd_server.h"
+#include "agent/streams_receiver.h"
 
 namespace godwit::agent {
 
@@ -30,6 +31,7 @@ struct ReportInput {
   std::optional<StatsdServerStats> statsd;
   AggregationStats aggregation;
   std::optional<RedisReceiverStats> redis;
+  std::optional<StreamsStats> streams;
   std::optional<RespStats> resp;
   std::optional<IngestStats> http;
   std::uint64_t http_connections = 0;

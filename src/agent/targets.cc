@@ -2,6 +2,7 @@
 #include "agent/influx_target.h"
 #include "agent/redis_targets.h"
 #include "agent/statsd_target.h"
+#include "agent/stream_target.h"
 #include "agent/target.h"
 
 namespace godwit::agent {
@@ -12,6 +13,7 @@ std::unique_ptr<Target> makeTarget(const Section& s, const TargetContext& contex
   if (type == "influxdb" || type == "influxdb2") return std::make_unique<InfluxTarget>(s, context);
   if (type == "statsd") return std::make_unique<StatsdTarget>(s, context);
   if (type == "redis_list") return std::make_unique<RedisListTarget>(s, context);
+  if (type == "redis_stream") return std::make_unique<StreamTarget>(s);
   return nullptr;
 }
 
