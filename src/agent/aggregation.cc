@@ -252,6 +252,7 @@ void Aggregation::main() {
   while (true) {
     std::uint64_t growth = log_.growth();
     auto status = reader.next(f, g);
+    lines_lost_ += reader.takeReconciled();
     if (status == ReadStatus::kFrame) {
       consume(f, reader);
       if (bytes_since_save_ >= kSaveEveryBytes) save();

@@ -340,6 +340,11 @@ bool CumulativePublisher::fold(LogReader& reader, FrameDecoder& decoder) {
     auto status = reader.next(f, g);
     counts_.skipped += reader.takeSkipped();
     counts_.dropped[static_cast<std::size_t>(Drop::kSpoolFull)] += reader.takeMissed();
+    if (std::uint64_t lost = reader.takeReconciled(); lost > 0) {
+      counts_.dropped[static_cast<std::size_t>(Drop::kCorrupt)] += lost;
+      for (const auto& [id, place] : reader.takeTouched()) places_[id] = place;
+      dirty_ = true;
+    }
     if (status == ReadStatus::kEnd) return false;
     dirty_ = true;
     if (status == ReadStatus::kGap) {

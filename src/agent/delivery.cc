@@ -157,6 +157,8 @@ void Delivery::fill(Batch& batch, LogReader& reader, FrameDecoder& decoder) {
     if (status == ReadStatus::kEnd) {
       auto& missed = batch.counts.dropped[static_cast<std::size_t>(Drop::kSpoolFull)];
       missed += reader.takeMissed();
+      batch.counts.dropped[static_cast<std::size_t>(Drop::kCorrupt)] += reader.takeReconciled();
+      if (!give_at && batch.counts.consumed() > 0) break;
       if (give_at && (SteadyClock::now() >= *give_at || flushes_.load() != flushes)) break;
       log_.waitGrowth(growth, give_at ? Deadline::at(*give_at) : Deadline::after(1s));
       flushes = give_at ? flushes : flushes_.load();
@@ -168,6 +170,7 @@ void Delivery::fill(Batch& batch, LogReader& reader, FrameDecoder& decoder) {
       continue;
     }
     batch.counts.skipped += reader.takeSkipped();
+    batch.counts.dropped[static_cast<std::size_t>(Drop::kCorrupt)] += reader.takeReconciled();
     const auto& frame = f.frame;
     if (batch.oldest_ns == 0) batch.oldest_ns = frame.ts_ns;
     sink.frame = {f.lane, frame.seq, frame.type, frame.payload};

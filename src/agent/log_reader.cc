@@ -12,18 +12,21 @@ using spool::ReadStatus;
 
 constexpr std::size_t kTurn = 256;  // frames of one lane before the next one's turn
 
-// Samples in front of the lane's first segment that still exists.
-std::uint64_t samplesBefore(const std::string& dir) {
-  auto segments = spool::listSegments(dir);
-  if (segments.empty()) return 0;
-  UniqueFd fd(::open((dir + "/" + spool::segmentName(segments.front())).c_str(),
-                     O_RDONLY | O_CLOEXEC));
+// Samples of the lane in front of a segment; 0 when the header is damaged.
+std::uint64_t baseSamples(const std::string& dir, std::uint64_t segment) {
+  UniqueFd fd(::open((dir + "/" + spool::segmentName(segment)).c_str(), O_RDONLY | O_CLOEXEC));
   char raw[spool::kSegmentHeaderSize];
   if (!fd || ::pread(fd.get(), raw, sizeof raw, 0) != static_cast<ssize_t>(sizeof raw)) return 0;
   const auto* h = reinterpret_cast<const spool::SegmentHeader*>(raw);
   bool sound = h->crc == spool::segmentHeaderCrc(*h) &&
                h->base_samples_crc == spool::baseSamplesCrc(*h);
-  return sound ? h->base_samples : 0;
+  return sound && h->seg_no == segment ? h->base_samples : 0;
+}
+
+// In front of the first segment that still exists.
+std::uint64_t samplesBefore(const std::string& dir) {
+  auto segments = spool::listSegments(dir);
+  return segments.empty() ? 0 : baseSamples(dir, segments.front());
 }
 
 }  // namespace
@@ -83,6 +86,13 @@ void LogReader::refresh() {
   }
 }
 
+void LogReader::reconcile(LanePlace& place, std::uint64_t expected, const LaneId& id) {
+  if (place.samples >= expected) return;
+  reconciled_ += expected - place.samples;
+  place.samples = expected;
+  touched_[id] = place;
+}
+
 ReadStatus LogReader::next(LogFrame& frame, LogGap& gap) {
   refresh();
   for (std::size_t tried = 0; tried < open_.size();) {
@@ -104,6 +114,9 @@ ReadStatus LogReader::next(LogFrame& frame, LogGap& gap) {
       if (status == ReadStatus::kEnd) {
         o.frames_seen = frames;
         o.finished = was_dead;
+        if (o.finished) {
+          reconcile(places_[o.lane->id], o.reader->account().samples, o.lane->id);
+        }
         if (o.finished && order_ == Order::kByAge && turn_ + 1 < open_.size()) continue;
       }
     }
@@ -115,6 +128,10 @@ ReadStatus LogReader::next(LogFrame& frame, LogGap& gap) {
     }
     LanePlace& place = places_[o.lane->id];
     if (status == ReadStatus::kFrame) {
+      if (frame.frame.after.seg != o.segment && place.position.seq != 0) {
+        reconcile(place, baseSamples(o.lane->dir, frame.frame.after.seg), o.lane->id);
+      }
+      o.segment = frame.frame.after.seg;
       frame.lane = o.lane->id;
       frame.slot = o.reader->slot();
       place.position = frame.frame.after;

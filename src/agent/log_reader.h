@@ -54,6 +54,10 @@ class LogReader {
   // the log (required = off) can meet this. Since the last call.
   std::uint64_t takeMissed() { return std::exchange(missed_, 0); }
 
+  // Samples that are missing by the producers' accounts, beyond what gaps have told: a reader that
+  // began in the middle of a damaged segment cannot know more. Since the last call.
+  std::uint64_t takeReconciled() { return std::exchange(reconciled_, 0); }
+
   // Samples a fresh reader did not find any more. Once.
   std::uint64_t takeSkipped() { return std::exchange(skipped_, 0); }
 
@@ -70,9 +74,11 @@ class LogReader {
     std::unique_ptr<spool::LaneReader> reader;
     std::uint64_t frames_seen = ~std::uint64_t{0};  // lane->frames when the end was last reached
     bool finished = false;
+    std::uint64_t segment = 0;  // of the last frame
   };
 
   void refresh();
+  void reconcile(LanePlace& place, std::uint64_t expected, const LaneId& id);
 
   Log& log_;
   LaneRole role_;
@@ -87,6 +93,7 @@ class LogReader {
   bool unknown_roles_ = false;
   std::uint64_t missed_ = 0;
   std::uint64_t skipped_ = 0;
+  std::uint64_t reconciled_ = 0;
 };
 
 // Every lane of the mark is passed as far as it says, or gone.

@@ -95,7 +95,7 @@ Result<> StreamsReceiver::session() {
   }
   auto made = redis_.command({"XGROUP", "CREATE", options_.stream, options_.group, "0", "MKSTREAM"});
   if (!made && !made.error().message.starts_with("BUSYGROUP")) return made.error();
-  seen_.clear();  // another agent may have gone on with these lanes: ask again
+  asked_.clear();  // another agent may have gone on with these lanes: ask again
   // First what a former life of this consumer had been given.
   for (std::size_t got = 1; got > 0 && !stopping_.load();) GODWIT_TRY(read("0", false, got));
   {
@@ -197,12 +197,18 @@ Result<> StreamsReceiver::process(std::vector<Entry>& entries) {
 }
 
 Result<> StreamsReceiver::spool(const Entry& e) {
-  auto it = seen_.find(e.lane);
-  if (it == seen_.end()) {
-    if (seen_.size() >= kMaxLanes) seen_.clear();
+  if (seen_.size() >= kMaxLanes) {
+    seen_.clear();
+    asked_.clear();
+  }
+  auto it = seen_.try_emplace(e.lane).first;
+  if (!asked_.contains(e.lane)) {
+    // What we know ourselves stays: a Redis that restarted empty has forgotten it.
     auto r = redis_.command({"HGET", kStreamAcked, e.lane});
     if (!r) return r.error();
-    it = seen_.emplace(e.lane, SeenFrames(numberOf(textOf(r->get())))).first;
+    std::uint64_t acked = numberOf(textOf(r->get()));
+    it->second.cover(acked, acked + 1, acked);
+    asked_.insert(e.lane);
   }
   SeenFrames& seen = it->second;
   std::string_view rest = e.bytes;
@@ -224,7 +230,9 @@ Result<> StreamsReceiver::spool(const Entry& e) {
     }
     if (!inlet_.append(Inlet::LaneName::kPoints, f.type, f.n_samples, f.payload,
                        Source::kStreams)) {
-      seen_.erase(it);  // the entry stays pending and comes again; ask Redis how far we were
+      // Taken in memory but not in the spool: forget the lane, Redis knows how far it really is.
+      asked_.erase(e.lane);
+      seen_.erase(it);
       return {ErrorCode::kLimit, "the spool cannot take more"};
     }
     std::lock_guard lock(mu_);

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -77,6 +78,7 @@ class StreamsReceiver {
   // Receiver thread
   RedisClient redis_;
   std::map<std::string, SeenFrames> seen_;
+  std::set<std::string> asked_;  // lanes whose mark was read in this session
   std::chrono::steady_clock::time_point next_claim_{};
 
   mutable std::mutex mu_;
