@@ -48,11 +48,11 @@ void Connection::connect(const std::string& url,
                          const std::vector<std::pair<std::string, std::string>>& overrides) {
   // Before dbname: defaults that the URL may change. After it: what it may not. A peer that no
   // longer acknowledges is dropped after five seconds, however patient the request is.
-  std::vector<const char*> keys = {"fallback_application_name", "gssencmode",       "keepalives_idle",
-                                   "keepalives_interval",       "keepalives_count", "tcp_user_timeout",
-                                   "dbname",                    "client_encoding"};
-  std::vector<const char*> values = {application_.c_str(), "disable", "5",   "2", "3",
-                                     "5000",               url.c_str(), "UTF8"};
+  std::vector<const char*> keys = {
+      "fallback_application_name", "gssencmode",       "keepalives_idle", "keepalives_interval",
+      "keepalives_count",          "tcp_user_timeout", "dbname",          "client_encoding"};
+  std::vector<const char*> values = {application_.c_str(), "disable", "5", "2", "3", "5000",
+                                     url.c_str(),          "UTF8"};
   for (const auto& [key, value] : overrides) {
     keys.push_back(key.c_str());
     values.push_back(value.c_str());

@@ -81,8 +81,8 @@ class Connection {
   struct Entry {
     enum class Kind : std::uint8_t { kPrepare, kCommand, kSetup, kOptional, kSync };
     Kind kind;
-    CommandPtr command;        // kPrepare, kCommand
-    bool answered = false;     // a result has come; the terminating NULL has not
+    CommandPtr command;     // kPrepare, kCommand
+    bool answered = false;  // a result has come; the terminating NULL has not
   };
 
   void onEvent(unsigned events);
@@ -111,7 +111,7 @@ class Connection {
   bool setup_done_ = false;
   bool in_recovery_ = false;
   bool write_wanted_ = false;
-  bool broken_ = false;  // libpq refused to take something
+  bool broken_ = false;                     // libpq refused to take something
   std::unique_ptr<Reactor::Handle> timer_;  // a death that must not happen inside a call
   std::deque<Entry> entries_;
   std::size_t commands_ = 0;

@@ -92,11 +92,10 @@ Result<Options> optionsFrom(const Settings& settings, std::string_view prefix) {
   if (!in.bad.empty()) return Error(ErrorCode::kInvalid, in.bad + " is not a number in range");
 
   // SQLAlchemy reads 0 and -1 as "no limit"; nothing is unlimited here.
-  out.pool_size = size <= 0 ? kMaxPool : std::min<std::size_t>(static_cast<std::size_t>(size),
-                                                               kMaxPool);
-  out.max_overflow = overflow < 0 ? kMaxPool
-                                  : std::min<std::size_t>(static_cast<std::size_t>(overflow),
-                                                          kMaxPool);
+  out.pool_size =
+      size <= 0 ? kMaxPool : std::min<std::size_t>(static_cast<std::size_t>(size), kMaxPool);
+  out.max_overflow =
+      overflow < 0 ? kMaxPool : std::min<std::size_t>(static_cast<std::size_t>(overflow), kMaxPool);
   if (timeout > 0) out.pool_timeout = std::chrono::seconds(timeout);
   out.pool_recycle = recycle < 0 ? std::chrono::milliseconds(-1) : std::chrono::seconds(recycle);
   if (backlog >= 0) {

@@ -15,8 +15,8 @@ namespace godwit::store::postgresql {
 struct Options {
   std::string url;  // libpq URI or keywords; host names are resolved off the loop
 
-  std::size_t pool_size = 25;     // connections kept
-  std::size_t max_overflow = 10;  // more under load, closed again when idle
+  std::size_t pool_size = 25;                      // connections kept
+  std::size_t max_overflow = 10;                   // more under load, closed again when idle
   std::chrono::milliseconds pool_timeout{30'000};  // longest wait for a connection
   std::chrono::milliseconds pool_recycle{-1};      // age at which an idle connection is replaced
   std::size_t max_backlog = 4096;                  // units of work waiting for a connection

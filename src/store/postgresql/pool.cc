@@ -11,16 +11,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kGroup = 64;          // reads per Sync: what one failure makes us send again
-constexpr std::size_t kLaneDepth = 1024;    // reads in flight
-constexpr unsigned kMaxAttempts = 3;        // times a read is sent
-constexpr auto kBusyTick = 25ms;            // how late a deadline may be noticed
-constexpr auto kIdleTick = 1000ms;          // housekeeping
-constexpr auto kSilence = 1000ms;           // a lane this quiet with a read too late is given up
-constexpr auto kTcpTimeout = 1000ms;        // SYNs back off; a new attempt is sooner than the next
+constexpr std::size_t kGroup = 64;        // reads per Sync: what one failure makes us send again
+constexpr std::size_t kLaneDepth = 1024;  // reads in flight
+constexpr unsigned kMaxAttempts = 3;      // times a read is sent
+constexpr auto kBusyTick = 25ms;          // how late a deadline may be noticed
+constexpr auto kIdleTick = 1000ms;        // housekeeping
+constexpr auto kSilence = 1000ms;         // a lane this quiet with a read too late is given up
+constexpr auto kTcpTimeout = 1000ms;      // SYNs back off; a new attempt is sooner than the next
 constexpr auto kFirstBackoff = 25ms;
 constexpr auto kMaxBackoff = 400ms;
-constexpr auto kOverflowIdle = 5s;          // an overflow connection unused this long is closed
+constexpr auto kOverflowIdle = 5s;  // an overflow connection unused this long is closed
 constexpr const char* kApplication = "godwit";
 
 }  // namespace
@@ -221,8 +221,8 @@ void Pool::serveWaiters() {
 
 void Pool::giveBack(Connection& c) {
   c.leased = false;
-  bool old = options_.pool_recycle >= 0ms &&
-             Deadline::Clock::now() - c.created() > options_.pool_recycle;
+  bool old =
+      options_.pool_recycle >= 0ms && Deadline::Clock::now() - c.created() > options_.pool_recycle;
   if (stopped_ || old || !c.idle()) {
     bury(c);
     later();
@@ -298,7 +298,7 @@ void Pool::open() {
   resolver_->resolve(url_, loop_, [this, alive = alive_](Result<Overrides> found) {
     if (!*alive) return;
     --resolving_;
-    auto c = std::make_unique<Connection>(loop_, *this, kApplication);
+    auto c = std::make_unique<Connection>(loop_, static_cast<Owner&>(*this), kApplication);
     Connection& made = *c;
     connections_.push_back(std::move(c));
     if (!found.ok()) {
@@ -352,8 +352,8 @@ void Pool::onClosed(Connection& c, const Failure& why, std::deque<CommandPtr> lo
     auto backoff = std::min<std::chrono::milliseconds>(
         kMaxBackoff, kFirstBackoff * (1 << std::min(failures_ - 1, 6u)));
     // Half of it is drawn, so that many nodes do not return in step.
-    auto drawn = std::chrono::milliseconds(
-        randomBelow(static_cast<std::uint64_t>(backoff.count() / 2) + 1));
+    auto drawn =
+        std::chrono::milliseconds(randomBelow(static_cast<std::uint64_t>(backoff.count() / 2) + 1));
     retry_at_ = Deadline::Clock::now() + backoff / 2 + drawn;
   }
   bury(c);

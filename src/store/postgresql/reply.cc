@@ -6,7 +6,7 @@ namespace godwit::store::postgresql {
 
 namespace {
 
-constexpr std::int64_t kPostgresEpochMs = 946'684'800'000;  // 2000-01-01 in Unix time
+constexpr std::int64_t kPostgresEpochUs = 946'684'800'000'000;  // 2000-01-01 in Unix time
 
 bool startsWith(const std::string& s, std::string_view prefix) { return s.starts_with(prefix); }
 
@@ -65,8 +65,10 @@ std::int64_t Reply::int8(int row, int col) const {
   return static_cast<std::int64_t>(n);
 }
 
+std::int64_t Reply::micros(int row, int col) const { return int8(row, col) + kPostgresEpochUs; }
+
 Timestamp Reply::millis(int row, int col) const {
-  std::int64_t us = int8(row, col) + kPostgresEpochMs * 1000;
+  std::int64_t us = micros(row, col);
   std::int64_t half = us >= 0 ? 500 : -500;
   return (us + half) / 1000;
 }

@@ -20,6 +20,7 @@ struct Failure {
   std::string message;     // for the log
   bool lost = false;       // the connection died; what it was doing may or may not have happened
   bool timeout = false;    // the request's deadline passed
+  bool refused = false;    // no connection could be had
 
   [[nodiscard]] bool is(std::string_view state) const { return sqlstate == state; }
   // Running the whole unit of work again may succeed: serialisation, deadlock, a timestamp or key
@@ -57,7 +58,9 @@ class Reply {
   [[nodiscard]] bool boolean(int row, int col) const {
     return *PQgetvalue(result_.get(), row, col) != 0;
   }
-  // A timestamp column (microseconds since 2000), rounded to Unix milliseconds as Kinto's
+  // A timestamp column, in microseconds of Unix time.
+  [[nodiscard]] std::int64_t micros(int row, int col) const;
+  // A timestamp column, rounded to Unix milliseconds as Kinto's
   // as_epoch() does.
   [[nodiscard]] Timestamp millis(int row, int col) const;
   // Rows touched by INSERT, UPDATE or DELETE.
