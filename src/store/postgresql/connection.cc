@@ -97,7 +97,7 @@ void Connection::watchSocket() {
 
 void Connection::onEvent(unsigned events) {
   if (state_ == State::kClosed) return;
-  if (!setup_done_ && PQpipelineStatus(conn_) == PQ_PIPELINE_OFF) return poll();
+  if (PQpipelineStatus(conn_) == PQ_PIPELINE_OFF) return poll();
   if (events & Reactor::kReadable) {
     heard_ = Deadline::Clock::now();
     bool alive = PQconsumeInput(conn_) == 1;
@@ -174,9 +174,7 @@ void Connection::finishSetup(PGresult* r) {
     return die(std::move(why));
   }
   in_recovery_ = *PQgetvalue(r, 0, PQnfields(r) - 1) != 0;
-  setup_done_ = true;
-  state_ = State::kReady;
-  owner_.onReady(*this);
+  set_up_ = true;
 }
 
 void Connection::send(CommandPtr command) {
@@ -271,6 +269,11 @@ void Connection::accept(Entry& entry, PGresult* r) {
   if (status == PGRES_PIPELINE_SYNC) {
     PQclear(r);
     if (entry.kind == Entry::Kind::kSync) entries_.pop_front();
+    if (state_ == State::kConnecting && set_up_ && entries_.empty()) {
+      state_ = State::kReady;
+      ever_ready_ = true;
+      owner_.onReady(*this);
+    }
     return;
   }
   entry.answered = true;

@@ -52,7 +52,7 @@ class Connection {
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool ready() const { return state_ == State::kReady; }
-  [[nodiscard]] bool everReady() const { return setup_done_; }
+  [[nodiscard]] bool everReady() const { return ever_ready_; }
   // Statements sent and not yet answered.
   [[nodiscard]] std::size_t pending() const { return commands_; }
   // Nothing sent that is not answered, and no transaction open.
@@ -108,7 +108,8 @@ class Connection {
   std::unique_ptr<Reactor::FdWatch> watch_;
   State state_ = State::kConnecting;
   bool established_ = false;
-  bool setup_done_ = false;
+  bool set_up_ = false;
+  bool ever_ready_ = false;
   bool in_recovery_ = false;
   bool write_wanted_ = false;
   bool broken_ = false;                     // libpq refused to take something
