@@ -90,10 +90,17 @@ void PgBackend::run(Mode mode, Reactor& home, Deadline deadline, Work work, Done
 }
 
 Task<Result<Verdict>> PgBackend::perform(Pool& pool, Unit& unit) {
+  if (unit.deadline.expired()) {
+    co_return Error(ErrorCode::kTimeout, "The database did not answer in time", "deadline passed");
+  }
   unsigned reconnects = 0;
+  bool snapshot = false;
   for (unsigned attempt = 1;; ++attempt) {
-    auto manner =
-        attempt <= kOptimistic ? PgSession::Manner::kOptimistic : PgSession::Manner::kPessimistic;
+    auto manner = PgSession::Manner::kOptimistic;
+    if (unit.mode != Mode::kWrite && snapshot) manner = PgSession::Manner::kSnapshot;
+    if (unit.mode == Mode::kWrite && attempt > kOptimistic) {
+      manner = PgSession::Manner::kPessimistic;
+    }
     PgSession session(pool, unit.mode, manner, unit.deadline, options_.max_fetch_size);
     std::optional<Verdict> verdict;
     std::string thrown;
@@ -131,6 +138,11 @@ Task<Result<Verdict>> PgBackend::perform(Pool& pool, Unit& unit) {
     Failure why;
     if (session.failure()) why = *session.failure();
     bool again = why.retryable();
+    if (why.is(kNeedsSnapshot)) {
+      snapshot = true;
+      ++snapshots_;
+      continue;
+    }
     if (session.inDoubt()) {
       ++in_doubt_;
       InDoubt doubt = *session.inDoubt();
@@ -262,6 +274,7 @@ PgBackend::Counters PgBackend::counters(Reactor& home) {
   Counters out;
   out.pool = pool(home).stats();
   out.retried = retried_;
+  out.snapshots = snapshots_;
   out.in_doubt = in_doubt_;
   out.resolved = resolved_;
   return out;

@@ -15,14 +15,15 @@ namespace godwit::store::postgresql {
 
 // The storage and permission backend on PostgreSQL, in Kinto's schema. Any number of these, in any
 // number of processes, may share a database. Every Reactor that calls it gets a pool of its own,
-// opened when first needed; the reactors must run until stop() and outlive it.
+// opened when first needed; the reactors must run until stop() has returned.
 class PgBackend final : public Backend {
  public:
   struct Counters {
-    Pool::Stats pool;            // summed over the loops
-    std::uint64_t retried = 0;   // units of work run again
-    std::uint64_t in_doubt = 0;  // commits without an answer
-    std::uint64_t resolved = 0;  // of these, how many were settled within their deadline
+    Pool::Stats pool;             // summed over the loops
+    std::uint64_t retried = 0;    // units of work run again
+    std::uint64_t snapshots = 0;  // of reads, for a second statement
+    std::uint64_t in_doubt = 0;   // commits without an answer
+    std::uint64_t resolved = 0;   // of these, how many were settled within their deadline
   };
 
   explicit PgBackend(Options options);
@@ -57,6 +58,7 @@ class PgBackend final : public Backend {
   const std::shared_ptr<Resolver> resolver_;
 
   std::atomic<std::uint64_t> retried_{0};
+  std::atomic<std::uint64_t> snapshots_{0};
   std::atomic<std::uint64_t> in_doubt_{0};
   std::atomic<std::uint64_t> resolved_{0};
   std::mutex mu_;

@@ -73,6 +73,7 @@ class Connection {
 
   // For the owner's bookkeeping.
   bool leased = false;
+  bool returning = false;  // given back, its last answer still to come
   bool lane = false;
   int timeout_ms = 0;  // session's statement_timeout
   Time idle_since{};

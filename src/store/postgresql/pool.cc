@@ -38,6 +38,10 @@ void Lease::release() {
   if (connection_) pool_->giveBack(*std::exchange(connection_, nullptr));
 }
 
+void Lease::releaseWhenAnswered() {
+  if (connection_) pool_->giveBackWhenAnswered(*std::exchange(connection_, nullptr));
+}
+
 Pool::Pool(Reactor& loop, const Options& options, const std::string& url,
            std::shared_ptr<Resolver> resolver)
     : loop_(loop),
@@ -143,7 +147,10 @@ void Pool::onReply(Connection& c, CommandPtr command) {
   finish(*command);
 }
 
-void Pool::onTurn(Connection&) { drain(); }
+void Pool::onTurn(Connection& c) {
+  if (c.returning) giveBackWhenAnswered(c);
+  drain();
+}
 
 void Pool::later() {
   if (later_ || draining_) return;
@@ -229,6 +236,15 @@ void Pool::giveBack(Connection& c) {
     return;
   }
   makeAvailable(c);
+}
+
+void Pool::giveBackWhenAnswered(Connection& c) {
+  c.returning = c.ready() && c.pending() > 0;
+  if (c.returning) {
+    c.leased = false;
+  } else {
+    giveBack(c);
+  }
 }
 
 void Pool::makeAvailable(Connection& c) {
@@ -455,7 +471,7 @@ void Pool::sweepConnections(Time now) {
     // A statement too late on a lease leaves the session in an unknown state. A lane that answers
     // others is only slow; one that says nothing at all is dead.
     if (expired && (!c.lane || quiet > kSilence)) dead.push_back(&c);
-    if (c.leased || c.lane || expired) continue;
+    if (c.leased || c.lane || expired || !c.idle()) continue;
     ++kept;
     bool old = options_.pool_recycle >= 0ms && now - c.created() > options_.pool_recycle;
     bool extra = kept > options_.pool_size && now - c.idle_since > kOverflowIdle;

@@ -27,6 +27,8 @@ class Lease {
   ~Lease() { release(); }
 
   void release();
+  // The same once what was sent has been answered, without waiting for it.
+  void releaseWhenAnswered();
   explicit operator bool() const { return connection_ != nullptr; }
   Connection* operator->() const { return connection_; }
 
@@ -94,6 +96,7 @@ class Pool final : private Connection::Owner {
   void finish(Command& command);
   void requeue(CommandPtr command, const Failure& why);
   void giveBack(Connection& c);
+  void giveBackWhenAnswered(Connection& c);
   void serveWaiters();
   void makeAvailable(Connection& c);
   void bury(Connection& c);

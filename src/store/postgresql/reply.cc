@@ -13,7 +13,7 @@ bool startsWith(const std::string& s, std::string_view prefix) { return s.starts
 }  // namespace
 
 bool Failure::retryable() const {
-  if (is("40001") || is("40P01") || is(kStaleRead)) return true;
+  if (is("40001") || is("40P01") || is(kStaleRead) || is(kNeedsSnapshot)) return true;
   // 55P03: a lock was not available. 23505: keys are only ever taken by a concurrent writer, since
   // every statement handles the ones it can see.
   return is("55P03") || is("23505");

@@ -32,6 +32,8 @@ struct Failure {
 
 // SQLSTATE used for a change that a unit of work noticed after it had read something.
 inline constexpr std::string_view kStaleRead = "GW001";
+// SQLSTATE used when a unit of reads goes on after one that was not part of a snapshot.
+inline constexpr std::string_view kNeedsSnapshot = "GW002";
 
 // The public error for a failure. Its detail carries the server's words.
 Error toError(const Failure& failure);

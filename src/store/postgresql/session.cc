@@ -96,13 +96,27 @@ Task<Result<void>> PgSession::begin() {
   auto leased = co_await lease();
   if (!leased.ok()) co_return std::move(leased).error();
   in_transaction_ = true;
-  deferred_.push_back(put(sql::kBegin, Params()));
+  deferred_.push_back(put(writable() ? sql::kBegin : sql::kBeginRead, Params()));
   co_return Result<void>();
 }
 
 Task<Result<Reply>> PgSession::ask(std::string_view sql, Params params, Where where) {
   if (!params.representable()) {
     co_return Error(ErrorCode::kInvalid, "A string holds a null character");
+  }
+  if (!writable() && !in_transaction_) {
+    if (read_outside_) {
+      Failure again;
+      again.sqlstate = kNeedsSnapshot;
+      again.message = "a second read needs a snapshot";
+      co_return fail(again);
+    }
+    if (mode_ == Mode::kScan || manner_ == Manner::kSnapshot || where == Where::kOwn) {
+      auto begun = co_await begin();
+      if (!begun.ok()) co_return std::move(begun).error();
+    } else {
+      read_outside_ = true;
+    }
   }
   CommandPtr command;
   if (in_transaction_ || where == Where::kOwn) {
@@ -165,7 +179,24 @@ Task<Result<void>> PgSession::lock(const Ref& ref) {
   co_return sent;
 }
 
+// A snapshot ends without anybody waiting for it.
+void PgSession::endRead() {
+  if (in_transaction_ && lease_ && lease_->ready()) {
+    lease_->sync();
+    put(sql::kRollback, Params());
+    lease_->sync();
+    pool_.flush(*lease_.operator->());
+  }
+  in_transaction_ = false;
+  lease_.releaseWhenAnswered();
+}
+
 Task<Result<void>> PgSession::commit() {
+  if (!writable()) {
+    endRead();
+    if (failure_) co_return toError(*failure_);
+    co_return Result<void>();
+  }
   if (!in_transaction_) {
     lease_.release();
     co_return Result<void>();
@@ -205,6 +236,10 @@ Task<Result<void>> PgSession::commit() {
 }
 
 Task<> PgSession::rollback() {
+  if (!writable()) {
+    endRead();
+    co_return;
+  }
   if (in_transaction_ && lease_ && lease_->ready()) {
     // A group that fails is skipped up to its Sync: ROLLBACK must not be in one.
     if (std::any_of(deferred_.begin(), deferred_.end(), [](const auto& c) { return !c->done; })) {

@@ -24,6 +24,9 @@ struct InDoubt {
 
 // One attempt at one unit of work. Loop thread only.
 //
+// Every unit sees one state. One that reads a single time does so with everybody's reads. One that
+// goes on reading is told to start again, in a snapshot of its own; scans have that from the start.
+//
 // A write takes its connection as late as it can: what it reads before its first change travels
 // with everybody's reads, and the change is made on condition that what was read still holds (else
 // the attempt fails as retryable). From then on it is a transaction that holds the list's lock.
@@ -32,6 +35,7 @@ class PgSession final : public Session {
  public:
   enum class Manner : std::uint8_t {
     kOptimistic,
+    kSnapshot,     // reads: all from one snapshot, from the first on
     kPessimistic,  // locks a list before it reads from it: for units that lost races
   };
 
@@ -105,6 +109,7 @@ class PgSession final : public Session {
   Task<Reply> answerOf(CommandPtr command);
   CommandPtr put(std::string_view sql, Params params);
 
+  void endRead();
   Error fail(const Failure& failure);
   Error needsWrite();
   std::optional<Error> blocked(bool changes);
@@ -132,6 +137,7 @@ class PgSession final : public Session {
   std::optional<InDoubt> in_doubt_;
   std::vector<CommandPtr> deferred_;
   std::size_t unflushed_ = 0;
+  bool read_outside_ = false;  // a read of this unit went with everybody's
   std::vector<Seen> seen_;
   std::vector<Ref> locked_;
 };

@@ -153,7 +153,6 @@ Task<Result<std::vector<Ace>>> PgSession::accessible(const std::vector<std::stri
   }
   auto reply = co_await ask(statement, std::move(p), Where::kOwn);
   if (!reply.ok()) co_return std::move(reply).error();
-  if (!writable()) lease_.release();
   co_return acesOf(*reply);
 }
 

@@ -31,7 +31,6 @@ Task<Result<std::vector<Object>>> PgSession::list(const Ref& ref, const Query& q
   q.raw(" LIMIT ").number(static_cast<std::int64_t>(limit));
   auto reply = co_await ask(q.sql(), std::move(q.params()), Where::kOwn);
   if (!reply.ok()) co_return std::move(reply).error();
-  if (!writable()) lease_.release();
   std::vector<Object> out;
   out.reserve(static_cast<std::size_t>(reply->rows()));
   for (int i = 0; i < reply->rows(); ++i) {
@@ -57,7 +56,6 @@ Task<Result<std::uint64_t>> PgSession::count(const Ref& ref, const Query& query)
   if (!selected.ok()) co_return std::move(selected).error();
   auto reply = co_await ask(q.sql(), std::move(q.params()), Where::kOwn);
   if (!reply.ok()) co_return std::move(reply).error();
-  if (!writable()) lease_.release();
   co_return static_cast<std::uint64_t>(reply->int8(0, 0));
 }
 
@@ -219,7 +217,6 @@ Task<Result<Session::Counts>> PgSession::counts() {
   if (auto e = blocked(false)) co_return std::move(*e);
   auto reply = co_await ask(sql::kCounts, Params(), Where::kOwn);
   if (!reply.ok()) co_return std::move(reply).error();
-  if (!writable()) lease_.release();
   Counts out;
   for (int i = 0; i < reply->rows(); ++i) {
     auto& into = reply->boolean(i, 1) ? out.tombstones : out.objects;
@@ -236,7 +233,6 @@ Task<Result<Session::Size>> PgSession::size(const Ref& ref) {
   q.raw(" AND NOT deleted");
   auto reply = co_await ask(q.sql(), std::move(q.params()), Where::kOwn);
   if (!reply.ok()) co_return std::move(reply).error();
-  if (!writable()) lease_.release();
   Size out;
   out.items = static_cast<std::uint64_t>(reply->int8(0, 0));
   out.bytes = static_cast<std::uint64_t>(reply->int8(0, 1));

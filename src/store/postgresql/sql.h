@@ -7,6 +7,7 @@
 namespace godwit::store::postgresql::sql {
 
 inline constexpr std::string_view kBegin = "BEGIN";
+inline constexpr std::string_view kBeginRead = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 inline constexpr std::string_view kCommit = "COMMIT";
 inline constexpr std::string_view kRollback = "ROLLBACK";
 
