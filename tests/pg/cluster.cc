@@ -172,7 +172,7 @@ void Cluster::start() {
                                    "-c",
                                    "max_wal_size=2GB"};
   if (!settings_.durable) {
-    for (const char* s : {"fsync=off", "synchronous_commit=off", "full_page_writes=off"}) {
+    for (const char* s : {"fsync=off", "full_page_writes=off"}) {
       argv.insert(argv.end(), {"-c", s});
     }
   }

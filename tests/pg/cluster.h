@@ -28,7 +28,8 @@ int waitFor(pid_t pid);
 std::vector<pid_t> familyOf(pid_t pid);
 int freePort();
 
-// A private PostgreSQL server. Durability is off unless asked for: the machine does not crash here.
+// A private PostgreSQL server. Unless asked for it does not sync to disk:
+// the server may crash here, the machine will not.
 class Cluster {
  public:
   struct Settings {

@@ -10,8 +10,8 @@ std::optional<Opened> openPostgres() {
   if (!test::Cluster::whyNot().empty()) return std::nullopt;
   auto& cluster = test::Cluster::shared();
   static const std::string kDatabase = cluster.freshDatabase();
-  cluster.exec(
-      "TRUNCATE objects, timestamps, user_principals, access_control_entries, cache", kDatabase);
+  cluster.exec("TRUNCATE objects, timestamps, user_principals, access_control_entries, cache",
+               kDatabase);
   Opened opened;
   auto backend =
       std::make_unique<postgresql::PgBackend>(postgresql::Options(cluster.url(kDatabase)));

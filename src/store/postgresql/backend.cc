@@ -18,6 +18,7 @@ constexpr unsigned kMaxAttempts = 12;   // of one unit of work
 constexpr unsigned kOptimistic = 2;     // attempts before it locks what it reads
 constexpr unsigned kMaxReconnects = 3;  // attempts after a connection was lost
 constexpr auto kMaxPause = 100ms;
+constexpr unsigned kPatientTries = 5;    // looks at a transaction before its session is ended
 
 // Waits for a timer of the loop.
 class Pause {
@@ -207,7 +208,7 @@ Task<PgBackend::Outcome> PgBackend::settle(Pool& pool, InDoubt doubt, Deadline d
           if (reply.boolean(0, 1)) out.kind = Outcome::Kind::kCommitted;
           co_return out;
         }
-        if (!ended) {
+        if (!ended && tries >= kPatientTries) {
           // Its session still waits for a client that will not come back, and holds locks.
           ended = true;
           Params who;
