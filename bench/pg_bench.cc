@@ -1,3 +1,4 @@
+// bench-links: store pq
 // Storage on PostgreSQL against pgbench running the same statements on the same server, in turns.
 //   pg_bench [seconds per round] [rounds]
 // One loop, 32 units of work at once, against 32 pgbench clients with prepared statements. The
@@ -11,13 +12,12 @@
 #include <sstream>
 
 #include "base/random.h"
-#include "cluster.h"
-#include "node.h"
+#include "../tests/pg/cluster.cc"  // the private server of the tests, which this preset leaves out
+#include "../tests/pg/node.h"
 
 namespace godwit::test {
 namespace {
 
-using namespace std::chrono_literals;
 constexpr int kAtOnce = 32;
 
 // Keeps kAtOnce units running for a while; returns how many finished per second.

@@ -18,7 +18,7 @@ constexpr unsigned kMaxAttempts = 12;   // of one unit of work
 constexpr unsigned kOptimistic = 2;     // attempts before it locks what it reads
 constexpr unsigned kMaxReconnects = 3;  // attempts after a connection was lost
 constexpr auto kMaxPause = 100ms;
-constexpr unsigned kPatientTries = 5;    // looks at a transaction before its session is ended
+constexpr unsigned kPatientTries = 5;  // looks at a transaction before its session is ended
 
 // Waits for a timer of the loop.
 class Pause {

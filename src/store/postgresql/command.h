@@ -17,6 +17,7 @@ struct Command {
   Params params;
   Deadline deadline;
   bool alone = false;     // not in one Sync group with others any more
+  bool once = false;      // changes something: not sent again when its answer is lost
   unsigned attempts = 0;  // times sent
 
   bool done = false;

@@ -130,7 +130,8 @@ void Pool::finish(Command& command, Reply reply) {
 
 void Pool::requeue(CommandPtr command, const Failure& why) {
   if (command->done) return;
-  if (command->attempts >= kMaxAttempts || command->deadline.expired()) {
+  bool repeatable = !command->once || (command->skipped && !why.lost);
+  if (!repeatable || command->attempts >= kMaxAttempts || command->deadline.expired()) {
     return finish(*command, Reply(why));
   }
   ++stats_.reissued;
