@@ -11,9 +11,9 @@
 #include <fstream>
 #include <sstream>
 
-#include "base/random.h"
 #include "../tests/pg/cluster.cc"  // the private server of the tests, which this preset leaves out
 #include "../tests/pg/node.h"
+#include "base/random.h"
 
 namespace godwit::test {
 namespace {

@@ -303,7 +303,11 @@ Task<Result<Loaded>> PgSession::load(const LoadSpec& spec) {
   for (int i = 0; i < reply->rows(); ++i) {
     switch (reply->text(i, 0).front()) {
       case 'g':
-        out.groups.emplace_back(reply->text(i, 1));
+        // A group may hold both the user and everybody who is logged in.
+        if (std::find(out.groups.begin(), out.groups.end(), reply->text(i, 1)) ==
+            out.groups.end()) {
+          out.groups.emplace_back(reply->text(i, 1));
+        }
         break;
       case 'a': {
         Ace ace;

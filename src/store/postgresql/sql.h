@@ -55,7 +55,8 @@ std::string_view remove(bool expected, bool at);
 
 // --- Groups and entries
 inline constexpr std::string_view kGroupsOf =
-    "SELECT principal FROM user_principals WHERE user_id IN ($1, 'system.Authenticated')";
+    "SELECT DISTINCT principal FROM user_principals"
+    " WHERE user_id IN ($1, 'system.Authenticated')";
 inline constexpr std::string_view kAddGroup =
     "INSERT INTO user_principals (user_id, principal) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 inline constexpr std::string_view kRemoveGroup =
