@@ -31,6 +31,11 @@ if(GODWIT_SANITIZE)
   add_link_options(-fsanitize=${GODWIT_SANITIZE})
 endif()
 
+if(GODWIT_FUZZ)
+  # Coverage of the libraries is what a fuzzer steers by.
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 if(GODWIT_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)

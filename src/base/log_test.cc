@@ -48,6 +48,13 @@ TEST_F(LogTest, json_escapes_every_value) {
   EXPECT_EQ(line.find('\n'), line.size() - 1);
 }
 
+TEST_F(LogTest, doubles_keep_what_people_read) {
+  use(Format::kText);
+  info("n", {{"a", 0.1}, {"b", -2.25}, {"c", 0.0}, {"d", 1.5e-9}, {"e", 3e15}, {"f", 12.3456789}});
+  EXPECT_NE(pipe_.read().find("n a=0.1 b=-2.25 c=0 d=1.5e-9 e=300000000000e4 f=12.345679\n"),
+            std::string::npos);
+}
+
 TEST_F(LogTest, text_quotes_only_what_needs_it) {
   use(Format::kText);
   warn("slow", {{"path", "/x"}, {"why", "two words"}});

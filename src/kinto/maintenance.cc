@@ -7,6 +7,7 @@
 #include "kinto/server.h"
 #include "kinto/stores.h"
 #include "net/loop.h"
+#include "store/postgresql/migrate.h"
 
 namespace godwit::kinto {
 namespace {
@@ -64,10 +65,41 @@ Result<std::uint64_t> write(const Settings& settings, const Unit& unit) {
   return withStores<std::uint64_t>(settings, start);
 }
 
+Result<std::vector<std::string>> migratePostgres(const Settings& settings, bool dry_run) {
+  store::postgresql::MigrateRequest request;
+  request.url = settings.getString("storage_url");
+  request.storage = request.permission = true;
+  std::string cache_url = settings.getString("cache_url", request.url);
+  bool cache = settings.backend("cache_backend") == "postgresql";
+  request.cache = cache && cache_url == request.url;
+  request.dry_run = dry_run;
+  std::vector<std::string> lines;
+  auto run = [&lines](const store::postgresql::MigrateRequest& what) -> Result<void> {
+    auto report = store::postgresql::migrate(what, Deadline::after(kPatience));
+    if (!report.ok()) return std::move(report).error();
+    lines.insert(lines.end(), report->warnings.begin(), report->warnings.end());
+    lines.insert(lines.end(), report->steps.begin(), report->steps.end());
+    if (what.dry_run && !report->sql.empty()) lines.push_back(report->sql);
+    return {};
+  };
+  GODWIT_TRY(run(request));
+  if (cache && !request.cache) {
+    store::postgresql::MigrateRequest other;
+    other.url = cache_url;
+    other.cache = true;
+    other.dry_run = dry_run;
+    GODWIT_TRY(run(other));
+  }
+  if (lines.empty()) lines.push_back("postgresql storage and permissions are up to date");
+  return lines;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> migrate(const Settings& settings, bool dry_run) {
   std::vector<std::string> lines;
+  if (settings.backend("storage_backend") == "postgresql")
+    return migratePostgres(settings, dry_run);
   if (dry_run) {
     lines.push_back("would open the stores and bring their schema up to date");
     return lines;

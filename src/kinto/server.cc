@@ -130,7 +130,10 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   });
   server.onReady([&] { announce(server, *stores, options); });
   server.onDrain([] { log::info("draining"); });
-  server.onStopped([&](Deadline deadline) { stores->backend->stop(deadline); });
+  server.onStopped([&](Deadline deadline) {
+    stores->backend->stop(deadline);
+    stores->cache->stop(deadline);
+  });
   auto drained = server.run();
   if (!drained.ok()) return std::move(drained).error();
   report(*drained);

@@ -7,6 +7,10 @@
 
 #include "base/os_error.h"
 #include "store/memory/memory.h"
+#include "store/postgresql/backend.h"
+#include "store/postgresql/cache.h"
+#include "store/postgresql/migrate.h"
+#include "store/redis/cache.h"
 #include "store/sqlite/sqlite.h"
 
 namespace godwit::kinto {
@@ -15,6 +19,25 @@ namespace {
 std::string environment(const char* name) {
   const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before threads start
   return value ? value : "";
+}
+
+constexpr std::chrono::seconds kInspect{10};
+
+std::map<std::string, std::string> texts(const Settings& settings) {
+  std::map<std::string, std::string> out;
+  for (const auto& [key, setting] : settings.all()) out.emplace(key, setting.text());
+  return out;
+}
+
+// PostgreSQL as `prefix` ("storage_", "cache_") describes it, its schema checked.
+Result<store::postgresql::Options> postgres(const Settings& settings, std::string_view prefix,
+                                            bool cache) {
+  auto options = store::postgresql::optionsFrom(texts(settings), prefix);
+  if (!options.ok()) return options;
+  auto state = store::postgresql::inspect(options->url, Deadline::after(kInspect));
+  if (!state.ok()) return std::move(state).error();
+  GODWIT_TRY(store::postgresql::checkServable(*state, !cache, !cache, cache));
+  return options;
 }
 
 Error unsupported(const std::string& setting, const std::string& value) {
@@ -76,11 +99,27 @@ Result<Stores> openStores(const Settings& settings) {
   if (storage == "memory") {
     out.backend = store::makeMemoryBackend();
     out.place = "memory (gone when the server ends)";
+  } else if (storage == "postgresql") {
+    auto options = postgres(settings, "storage_", false);
+    if (!options.ok()) return std::move(options).error();
+    out.place = store::postgresql::publicUrl(options->url);
+    out.backend = std::make_unique<store::postgresql::PgBackend>(std::move(*options));
   } else if (storage != "sqlite") {
     return unsupported("storage_backend", storage);
   }
   if (cache == "memory") {
     out.cache = memoryCache(settings);
+  } else if (cache == "postgresql") {
+    auto options = postgres(settings, settings.has("cache_url") ? "cache_" : "storage_", true);
+    if (!options.ok()) return std::move(options).error();
+    out.cache = std::make_unique<store::postgresql::PgCache>(std::move(*options),
+                                                             settings.getString("cache_prefix"));
+  } else if (cache == "redis") {
+    auto options =
+        store::redis::parseUrl(settings.getString("cache_url", "redis://127.0.0.1:6379"));
+    if (!options.ok()) return std::move(options).error();
+    options->prefix = settings.getString("cache_prefix");
+    out.cache = std::make_unique<store::redis::RedisCache>(std::move(*options));
   } else if (cache != "sqlite") {
     return unsupported("cache_backend", cache);
   }

@@ -42,7 +42,8 @@ class Backend {
   // Runs `work` in one transaction and calls `done` on `home`'s thread, exactly once, also when the
   // deadline passes or the backend stops. Call on home's thread. For kPoint a local backend may
   // call both before this returns; in the other modes `done` is always posted. Queues are bounded;
-  // full answers kUnavailable. `home` must live until `done` was called.
+  // full answers kUnavailable. `home` must live until stop() has returned: a backend may keep a
+  // pool of connections on each loop that called it.
   virtual void run(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) = 0;
 
   // Can it read and, if `write` is set, write now? Never fails by taking long: the deadline
@@ -71,6 +72,10 @@ class Cache {
   virtual void take(Reactor& home, std::string_view key, Got done) = 0;
   virtual void flush(Reactor& home, Did done) = 0;
   virtual void ping(Reactor& home, Deadline deadline, std::function<void(bool)> done) = 0;
+
+  // Closes what is open on the loops that called it, which must run until this has returned. Later
+  // calls answer kUnavailable. Blocks up to the deadline. Not from a loop thread.
+  virtual void stop(Deadline) {}
 };
 
 }  // namespace godwit::store

@@ -128,7 +128,19 @@ json::Value js(std::string_view text);
 Filter filter(std::string field, Op op, std::string_view json);
 Query where(std::string field, Op op, std::string_view json);
 
-class StoreConformance : public testing::TestWithParam<Factory> {
+// Further loops of a test; they live until the store has been stopped.
+class Loops {
+ public:
+  TestReactor& loop(std::size_t i) {
+    while (loops_.size() <= i) loops_.push_back(std::make_unique<TestReactor>(loops_.size() + 1));
+    return *loops_[i];
+  }
+
+ private:
+  std::vector<std::unique_ptr<TestReactor>> loops_;
+};
+
+class StoreConformance : public testing::TestWithParam<Factory>, protected Loops {
  protected:
   void SetUp() override;
   void TearDown() override;
@@ -147,7 +159,7 @@ class StoreConformance : public testing::TestWithParam<Factory> {
   TestReactor home_;
 };
 
-class CacheConformance : public testing::TestWithParam<Factory> {
+class CacheConformance : public testing::TestWithParam<Factory>, protected Loops {
  protected:
   void SetUp() override;
   void TearDown() override;

@@ -52,11 +52,9 @@ TEST_P(CacheConformance, TakeGivesAValueToOneOnly) {
     ASSERT_TRUE(set("nonce", "v").ok());
     std::atomic<int> winners = 0;
     std::atomic<int> answers = 0;
-    std::vector<std::unique_ptr<TestReactor>> loops;
-    for (std::size_t i = 1; i <= 4; ++i) loops.push_back(std::make_unique<TestReactor>(i));
     std::promise<void> all;
-    for (auto& loop : loops) {
-      loop->post([&, home = loop.get()] {
+    for (std::size_t i = 0; i < 4; ++i) {
+      loop(i).post([&, home = &loop(i)] {
         opened_.cache->take(*home, "nonce", [&](Result<std::optional<std::string>> r) {
           if (r.ok() && *r) ++winners;
           if (++answers == 4) all.set_value();

@@ -47,6 +47,7 @@ void StoreConformance::SetUp() {
 }
 
 void StoreConformance::TearDown() {
+  if (opened_.cache) opened_.cache->stop(Deadline::after(kTestWait));
   if (opened_.backend) opened_.backend->stop(Deadline::after(kTestWait));
   home_.run([] {});
 }
@@ -58,6 +59,7 @@ void CacheConformance::SetUp() {
 }
 
 void CacheConformance::TearDown() {
+  if (opened_.cache) opened_.cache->stop(Deadline::after(kTestWait));
   if (opened_.backend) opened_.backend->stop(Deadline::after(kTestWait));
   home_.run([] {});
 }

@@ -166,17 +166,17 @@ TEST_P(StoreConformance, ConcurrentCreatesInOneListAreAllAcceptedAndUnique) {
   constexpr int kEach = 100;
   constexpr int kAtOnce = 16;
   struct Loop {
-    explicit Loop(std::size_t i) : index(i), reactor(i) {}
+    Loop(std::size_t i, TestReactor& r) : index(i), reactor(r) {}
     std::size_t index;
     int next = 0;
     int done = 0;
     std::vector<Timestamp> times;
     std::vector<std::string> errors;
     std::promise<void> finished;
-    TestReactor reactor;
+    TestReactor& reactor;
   };
   std::vector<std::unique_ptr<Loop>> loops;
-  for (std::size_t i = 0; i < kLoops; ++i) loops.push_back(std::make_unique<Loop>(i + 1));
+  for (std::size_t i = 0; i < kLoops; ++i) loops.push_back(std::make_unique<Loop>(i + 1, loop(i)));
   std::function<void(Loop&)> start = [&](Loop& loop) {
     if (loop.next == kEach) return;
     std::string id = "r" + std::to_string(loop.index) + "-" + std::to_string(loop.next++);
@@ -222,7 +222,7 @@ TEST_P(StoreConformance, ReadsSeeOneState) {
   ASSERT_TRUE(c.create(records_, "a", R"({"n":0})").ok());
   ASSERT_TRUE(c.create(records_, "b", R"({"n":0})").ok());
   std::atomic<bool> enough = false;
-  TestReactor writing(1);
+  TestReactor& writing = loop(0);
   std::promise<void> wrote;
   std::thread writer([&] {
     Client w(*opened_.backend, writing);

@@ -1,0 +1,156 @@
+// StatsD windows: a pure function of the datagrams in the log. Feed it frames in order and it gives,
+// at the end of each window, the same points however often it was interrupted and restored.
+// No I/O, one thread.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "agent/statsd_parser.h"
+#include "godwit/metrics/metrics.h"
+#include "metrics/sketch.h"
+
+namespace godwit::agent {
+
+// Distinct members: exact up to kExact, then an estimate (HyperLogLog, 4096 registers, 1.6 %).
+class Distinct {
+ public:
+  static constexpr std::size_t kExact = 1024;
+  void add(std::string_view member);
+  [[nodiscard]] double count() const;
+  void appendTo(std::string& out) const;
+  static std::optional<Distinct> parse(std::string_view bytes);
+
+ private:
+  void addHash(std::uint64_t h);
+  std::unordered_set<std::uint64_t> exact_;
+  std::vector<std::uint8_t> registers_;  // empty while exact
+};
+
+struct AggregatorOptions {
+  std::int64_t interval_ns = 10'000'000'000;
+  std::size_t max_series = 100'000;
+  std::size_t max_series_per_name = 10'000;
+  std::int64_t gauge_ttl_ns = 24LL * 3600 * 1'000'000'000;
+  std::string prefix;
+  bool kinto_names = false;
+  StatsdOptions statsd;
+};
+
+// Cumulative; part of the saved state. lines = good + the bad ones.
+struct AggregatorCounts {
+  std::uint64_t lines = 0;
+  std::uint64_t good = 0;
+  std::uint64_t overflowed = 0;     // lines that went into an overflow series (they are good, too)
+  std::uint64_t tags_cut = 0;
+  std::uint64_t events_dropped = 0;  // good lines beyond the bound for events in one window
+  std::uint64_t points = 0;          // given out
+  std::array<std::uint64_t, static_cast<std::size_t>(StatsdBad::kCount)> bad{};
+  friend bool operator==(const AggregatorCounts&, const AggregatorCounts&) = default;
+};
+
+class Aggregator {
+ public:
+  explicit Aggregator(AggregatorOptions options);
+
+  // The window that the instant belongs to. When it is not the open one, call close() first.
+  [[nodiscard]] std::int64_t windowOf(std::int64_t ts_ns) const;
+  [[nodiscard]] std::int64_t open() const { return window_; }  // kNone: nothing has come yet
+  static constexpr std::int64_t kNone = INT64_MIN;
+
+  // Parses into the open window, which becomes `window` when there is none.
+  void add(std::int64_t window, std::string_view datagram);
+
+  // Calls emit(metrics) for every series of the open window, in an order that depends on the data
+  // only, and opens `next`.
+  template <class Emit>
+  void close(std::int64_t next, Emit&& emit) {
+    for (Series* s : ordered()) {
+      metrics::Metrics m;
+      toMetrics(*s, m);
+      emit(static_cast<const metrics::Metrics&>(m));
+      ++counts_.points;
+    }
+    for (const metrics::Metrics& m : events_) {
+      emit(m);
+      ++counts_.points;
+    }
+    finishWindow(next);
+  }
+
+  [[nodiscard]] bool empty() const { return touched_.empty() && events_.empty(); }
+  [[nodiscard]] std::size_t openSeries() const { return touched_.size(); }
+  [[nodiscard]] std::size_t cachedSeries() const { return series_.size(); }
+  [[nodiscard]] const AggregatorCounts& counts() const { return counts_; }
+  // Names whose lines overflowed most in this process, with how often.
+  [[nodiscard]] std::vector<std::pair<std::string, std::uint64_t>> offenders() const;
+
+  void save(std::string& out) const;
+  // False: damaged; the aggregator is empty then.
+  bool restore(std::string_view bytes);
+
+ private:
+  enum class Kind : std::uint8_t { kCounter = 1, kGauge, kTimer, kHistogram, kSet };
+  struct NameInfo {
+    std::size_t count = 0;
+    std::int64_t window = kNone;
+  };
+  struct Series {
+    std::string key;  // kind, optional time, name, tags; see makeKey()
+    Kind kind{};
+    std::int64_t touched = kNone;  // window
+    double value = 0;
+    bool known = false;  // a gauge that has a value
+    std::unique_ptr<metrics::Sketch> sketch;
+    std::unique_ptr<Distinct> members;
+    NameInfo* name = nullptr;
+  };
+
+  void addLine(const StatsdLine& line);
+  void addEvent(const StatsdLine& line);
+  Series* find(const StatsdLine& line);
+  Series* findSlow(const StatsdLine& line);
+  Series* admit(Series* s);
+  Series* lookup(const std::string& key, Kind kind, std::string_view name, bool create);
+  Series* overflowFor(Kind kind, std::string_view name);
+  void makeKey(Kind kind, const StatsdLine& line, std::string& key, std::string& name);
+  void toMetrics(const Series& s, metrics::Metrics& m) const;
+  std::vector<Series*> ordered();
+  void finishWindow(std::int64_t next);
+  void evict();
+  static Kind kindOf(StatsdType type);
+
+  AggregatorOptions options_;
+  StatsdParser parser_;
+  StatsdLine line_;
+  StatsdTags tags_;
+
+  std::int64_t window_ = kNone;
+  AggregatorCounts counts_;
+  std::unordered_map<std::string, std::unique_ptr<Series>> series_;  // cache; by key
+  std::unordered_map<std::string, NameInfo> names_;
+  std::vector<Series*> touched_;  // of the open window
+  std::size_t overflow_series_ = 0;
+  std::vector<metrics::Metrics> events_;
+  std::map<std::string, std::uint64_t> offenders_;
+
+  // Finds the series of a line from its bytes, without looking into the tags. A cache: what is not
+  // in it takes the slow way.
+  struct Alias {
+    std::uint64_t hash = 0;
+    Series* series = nullptr;
+    std::string raw;
+  };
+  std::vector<Alias> aliases_;  // size is a power of two, or 0
+};
+
+}  // namespace godwit::agent

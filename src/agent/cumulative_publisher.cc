@@ -1,0 +1,581 @@
+#include "agent/cumulative_publisher.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "agent/decode.h"
+#include "agent/files.h"
+#include "agent/line_protocol.h"
+#include "agent/prometheus_text.h"
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "metrics/metrics_binary.h"
+
+namespace godwit::agent {
+namespace {
+
+using namespace std::chrono_literals;
+using SteadyClock = std::chrono::steady_clock;
+using spool::ReadStatus;
+
+constexpr auto kSaveEvery = 2s;
+constexpr std::uint64_t kSaveEveryBytes = 64u << 20;
+constexpr std::size_t kFoldFrames = 4096;  // in one go, before others may look
+constexpr char kMagic[8] = {'G', 'W', 'S', 'T', 'A', 'T', '1', '\n'};
+
+template <class T>
+void put(std::string& out, T v) {
+  char buf[sizeof v];
+  std::memcpy(buf, &v, sizeof v);
+  out.append(buf, sizeof v);
+}
+template <class T>
+bool take(std::string_view& s, T& v) {
+  if (s.size() < sizeof v) return false;
+  std::memcpy(&v, s.data(), sizeof v);
+  s.remove_prefix(sizeof v);
+  return true;
+}
+
+Outcome otlpOutcome(const HttpAnswer& a) {
+  Outcome o;
+  o.code = a.kind == HttpAnswer::Kind::kAnswered ? a.status : 0;
+  o.retry_after_s = a.retry_after_s;
+  o.message = a.kind == HttpAnswer::Kind::kAnswered
+                  ? "HTTP " + std::to_string(a.status) + ": " + a.body.substr(0, 300)
+                  : a.error;
+  if (a.kind == HttpAnswer::Kind::kAborted) {
+    o.kind = Outcome::Kind::kAborted;
+  } else if (a.kind != HttpAnswer::Kind::kAnswered) {
+    o.unreachable = a.kind == HttpAnswer::Kind::kUnreachable;
+  } else if (a.status >= 200 && a.status < 300) {
+    o.kind = Outcome::Kind::kOk;
+  } else if (a.status == 400 || a.status == 422) {
+    o.kind = Outcome::Kind::kRejected;
+  } else if (a.status == 413) {
+    o.kind = Outcome::Kind::kTooLarge;
+  } else if (a.status == 401 || a.status == 403 || a.status == 404) {
+    o.kind = Outcome::Kind::kForbidden;
+  }
+  return o;
+}
+
+}  // namespace
+
+class CumulativePublisher::Folder final : public FrameSink {
+ public:
+  explicit Folder(CumulativePublisher& p) : p_(p) {}
+  std::int64_t log_ns = 0;
+
+  void onMetrics(const metrics::Metrics& m, std::uint32_t) override {
+    for (const auto* list : {&m.counters, &m.timers, &m.extra}) {
+      for (const auto& s : *list) {
+        p_.count(p_.store_.add(m.dims, s, p_.options_.host, log_ns), 1);
+      }
+    }
+  }
+  // The numbers of a line become gauges; the line counts as one sample.
+  void onLine(std::string_view line, std::uint32_t) override {
+    auto parts = splitLine(line);
+    bool any = false;
+    if (parts && parseLinePoint(*parts, point_)) {
+      for (const auto& [field, value] : point_.fields) {
+        double v = 0;
+        if (const auto* i = std::get_if<std::int64_t>(&value)) {
+          v = static_cast<double>(*i);
+        } else if (const auto* d = std::get_if<double>(&value)) {
+          v = *d;
+        } else if (const auto* b = std::get_if<bool>(&value)) {
+          v = *b ? 1 : 0;
+        } else {
+          continue;
+        }
+        std::string name = field == "value" ? point_.measurement : point_.measurement + "_" + field;
+        auto added = p_.store_.addGauge(point_.tags, std::move(name), v, point_.timestamp,
+                                        p_.options_.host, log_ns);
+        if (any && added == SeriesStore::Added::kYes) ++extra_units;
+        any = any || added == SeriesStore::Added::kYes;
+      }
+    }
+    p_.count(any ? SeriesStore::Added::kYes : SeriesStore::Added::kUnsupported, 1);
+  }
+  // Series touched beyond the first of a line: they are owed too, but are no samples of their own.
+  std::uint64_t extra_units = 0;
+
+ private:
+  CumulativePublisher& p_;
+  LinePoint point_;
+};
+
+CumulativeOptions cumulativeOptions(const Section& s, const TargetContext& context) {
+  CumulativeOptions o;
+  o.name = s.name();
+  o.required = s.flag("required");
+  o.host = context.host;
+  o.limits.series = static_cast<std::size_t>(s.integer("max_series"));
+  o.limits.per_name = static_cast<std::size_t>(s.integer("max_series_per_name"));
+  o.limits.ttl_ns = s.duration("series_ttl").count();
+  if (s.text("type") != "otlp") return o;
+  o.limits.track_unsent = true;
+  std::string base = s.text("url");
+  while (!base.empty() && base.back() == '/') base.pop_back();
+  o.url = base.ends_with("/v1/metrics") ? base : base + "/v1/metrics";
+  o.json = s.text("encoding") == "json";
+  o.headers.emplace_back(o.json ? "Content-Type: application/json"
+                                : "Content-Type: application/x-protobuf");
+  if (!s.text("token").empty()) o.headers.push_back("Authorization: Bearer " + s.text("token"));
+  std::string_view extra;
+  std::string headers = s.text("headers");
+  for (extra = headers; !extra.empty();) {
+    std::size_t n = extra.find(';');
+    std::string_view h = extra.substr(0, n);
+    extra.remove_prefix(n == std::string_view::npos ? extra.size() : n + 1);
+    while (!h.empty() && h.front() == ' ') h.remove_prefix(1);
+    if (h.find(':') != std::string_view::npos) o.headers.emplace_back(h);
+  }
+  o.gzip = s.flag("gzip");
+  o.batch = static_cast<std::size_t>(s.integer("batch"));
+  o.timeout = s.duration("timeout");
+  o.interval = s.duration("interval");
+  o.retry_max = s.duration("retry_max");
+  o.otlp.service_name = s.text("service_name");
+  o.otlp.host_name = context.host;
+  o.otlp.instance_id = context.agent_id;
+  o.otlp.delta = s.text("temporality") == "delta";
+  o.limits.keep_deltas = o.otlp.delta;
+  o.host.clear();  // it is an attribute of the resource
+  return o;
+}
+
+Result<std::unique_ptr<Publisher>> CumulativePublisher::open(Log& log, CumulativeOptions options) {
+  auto ledger = Ledger::open(options.cursor_path);
+  if (!ledger) return std::move(ledger).error();
+  auto dead = DeadLetters::open(options.dead_dir, options.dead_max_bytes);
+  if (!dead) return std::move(dead).error();
+  log.addConsumer(options.name, LaneRole::kPoints, options.required);
+  std::unique_ptr<CumulativePublisher> p(new CumulativePublisher(
+      log, std::move(options), std::move(ledger).value(), std::move(dead).value()));
+  return std::unique_ptr<Publisher>(std::move(p));
+}
+
+CumulativePublisher::CumulativePublisher(Log& log, CumulativeOptions options, Ledger ledger,
+                                         DeadLetters dead)
+    : log_(log),
+      options_(std::move(options)),
+      dead_(std::move(dead)),
+      store_(options_.limits),
+      ledger_(std::move(ledger)) {
+  stats_.name = options_.name;
+  stats_.required = options_.required;
+  stats_.dead_letters = dead_.letters();
+  stats_.dead_bytes = dead_.bytes();
+  if (!load()) {
+    // Without totals the cursor alone is worth less, but going back would count everything twice.
+    places_ = ledger_.places();
+    counts_ = ledger_.counts();
+    if (!ledger_.isNew()) {
+      log::warn("publisher.state_damaged",
+                {{"publisher", options_.name}, {"effect", "totals begin at zero"}});
+    }
+  }
+  std::map<LaneId, spool::Position> positions;
+  for (const auto& [id, place] : places_) positions[id] = place.position;
+  log_.passed(options_.name, positions);
+}
+
+CumulativePublisher::~CumulativePublisher() { stop(); }
+
+void CumulativePublisher::start() {
+  thread_ = std::thread([this] { main(); });
+}
+
+void CumulativePublisher::flush() {
+  flushes_.fetch_add(1);
+  log_.wakeReaders();
+}
+
+void CumulativePublisher::stop() {
+  if (!stopping_.exchange(true)) {
+    http_.abort();
+    log_.wakeReaders();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+bool CumulativePublisher::reached(const Log::Mark& mark) const {
+  std::lock_guard lock(mu_);
+  return pending_ == 0 && hasReached(ledger_.places(), log_, mark);
+}
+
+PublisherStats CumulativePublisher::stats() const {
+  std::lock_guard lock(mu_);
+  PublisherStats s = stats_;
+  s.counts = counts_;
+  auto behind = LogReader::behind(log_, LaneRole::kPoints, places_);
+  s.spooled_frames = behind.frames;
+  s.spooled_samples = behind.samples + pending_;
+  s.series = store_.size();
+  s.series_overflow = store_.overflowed();
+  return s;
+}
+
+void CumulativePublisher::expose(std::string& out, bool open_metrics, bool histograms) {
+  std::lock_guard lock(mu_);
+  appendPrometheus(out, store_.all(), {open_metrics, histograms});
+}
+
+// File: magic, u32 crc32c of what follows, then the cursor entries, pending, delta start, series.
+bool CumulativePublisher::load() {
+  auto text = readFile(options_.state_path);
+  if (!text || text->size() < 12 || std::memcmp(text->data(), kMagic, 8) != 0) return false;
+  std::string_view s = std::string_view(*text).substr(8);
+  std::uint32_t crc = 0;
+  std::uint32_t n = 0;
+  take(s, crc);
+  if (crc32c(s.data(), s.size()) != crc || !take(s, n)) return false;
+  std::vector<spool::CursorEntry> entries(n);
+  for (auto& e : entries) {
+    if (!take(s, e.lane_id.lo) || !take(s, e.lane_id.hi) || !take(s, e.seq) || !take(s, e.seg) ||
+        !take(s, e.off)) {
+      return false;
+    }
+  }
+  if (!take(s, pending_) || !take(s, options_.otlp.delta_start_ns) || !take(s, dead_seq_) ||
+      !store_.restore(s)) {
+    store_ = SeriesStore(options_.limits);
+    pending_ = 0;
+    return false;
+  }
+  fromEntries(entries, places_, counts_);
+  return true;
+}
+
+bool CumulativePublisher::save() {
+  // Letters first: a crash in between writes none twice, because letters have keys.
+  if (auto r = dead_.flush(); !r) {
+    log::error("publisher.dead_letters", {{"publisher", options_.name},
+                                          {"error", r.error().message},
+                                          {"detail", r.error().detail}});
+    last_save_ = SteadyClock::now();
+    return false;
+  }
+  std::string body;
+  Places places;
+  Counts counts;
+  {
+    std::lock_guard lock(mu_);
+    std::vector<spool::CursorEntry> entries;
+    auto lanes = log_.lanes();
+    std::erase_if(places_, [&](const auto& p) {
+      return std::none_of(lanes.begin(), lanes.end(),
+                          [&](const LanePtr& l) { return l->id == p.first; });
+    });
+    toEntries(places_, counts_, entries);
+    put(body, static_cast<std::uint32_t>(entries.size()));
+    for (const auto& e : entries) {
+      put(body, e.lane_id.lo);
+      put(body, e.lane_id.hi);
+      put(body, e.seq);
+      put(body, e.seg);
+      put(body, e.off);
+    }
+    put(body, pending_);
+    put(body, options_.otlp.delta_start_ns);
+    put(body, dead_seq_);
+    store_.save(body);
+    places = places_;
+    counts = counts_;
+  }
+  std::string text(kMagic, sizeof kMagic);
+  put(text, crc32c(body.data(), body.size()));
+  text += body;
+  last_save_ = SteadyClock::now();
+  Result<> r = writeFileDurably(options_.state_path, text);
+  std::map<LaneId, spool::Position> positions;
+  if (r) {
+    std::lock_guard lock(mu_);
+    for (const auto& [id, place] : places) positions[id] = place.position;
+    ledger_.replace(std::move(places), counts);
+    r = ledger_.store();
+  }
+  if (!r) {
+    log::error("publisher.state", {{"publisher", options_.name},
+                                   {"error", r.error().message},
+                                   {"detail", r.error().detail}});
+    return false;
+  }
+  dirty_ = false;
+  folded_bytes_ = 0;
+  log_.passed(options_.name, positions);
+  return true;
+}
+
+void CumulativePublisher::count(SeriesStore::Added added, std::uint64_t samples) {
+  auto drop = [&](Drop why) { counts_.dropped[static_cast<std::size_t>(why)] += samples; };
+  switch (added) {
+    case SeriesStore::Added::kYes:
+      (sends() ? pending_ : counts_.published) += samples;
+      break;
+    case SeriesStore::Added::kUnsupported:
+      drop(Drop::kUnsupported);
+      break;
+    case SeriesStore::Added::kNotFinite:
+      drop(Drop::kNan);
+      break;
+    case SeriesStore::Added::kEmptyName:
+      drop(Drop::kEmptyName);
+      break;
+  }
+}
+
+// False at the end of the log.
+bool CumulativePublisher::fold(LogReader& reader, FrameDecoder& decoder) {
+  std::lock_guard lock(mu_);
+  Folder sink(*this);
+  LogFrame f;
+  LogGap g;
+  for (std::size_t i = 0; i < kFoldFrames; ++i) {
+    auto status = reader.next(f, g);
+    counts_.skipped += reader.takeSkipped();
+    counts_.dropped[static_cast<std::size_t>(Drop::kSpoolFull)] += reader.takeMissed();
+    if (std::uint64_t lost = reader.takeReconciled(); lost > 0) {
+      counts_.dropped[static_cast<std::size_t>(Drop::kCorrupt)] += lost;
+      for (const auto& [id, place] : reader.takeTouched()) places_[id] = place;
+      dirty_ = true;
+    }
+    if (status == ReadStatus::kEnd) return false;
+    dirty_ = true;
+    if (status == ReadStatus::kGap) {
+      Drop why = g.gap.cause == spool::Gap::Cause::kMissing ? Drop::kSpoolFull
+                 : g.gap.cause == spool::Gap::Cause::kTail  ? Drop::kTail
+                                                            : Drop::kCorrupt;
+      counts_.dropped[static_cast<std::size_t>(why)] += g.gap.samples;
+      stats_.corrupt_bytes += g.gap.corrupt_bytes;
+      places_[g.lane] = reader.places().at(g.lane);
+      continue;
+    }
+    sink.log_ns = f.frame.ts_ns;
+    last_log_ns_ = std::max(last_log_ns_, f.frame.ts_ns);
+    auto result = decoder.decode(f.frame, sink);
+    std::uint32_t counted = f.frame.n_samples;
+    auto drop = [&](Drop why, std::uint64_t n) {
+      counts_.dropped[static_cast<std::size_t>(why)] += n;
+    };
+    switch (result.status) {
+      case FrameDecoder::Status::kDone:
+        if (counted > result.samples) drop(Drop::kMiscounted, counted - result.samples);
+        break;
+      case FrameDecoder::Status::kMalformed:
+        counts_.dead += counted;
+        dead_.add({Clock::system().nowNs(), f.lane, f.frame.seq, 0, counted, result.type,
+                   decoder.why(), std::string(result.payload)});
+        break;
+      case FrameDecoder::Status::kUnknown:
+        drop(Drop::kUnknownFrame, counted);
+        break;
+      case FrameDecoder::Status::kNothing:
+        drop(Drop::kUnsupported, counted);
+        break;
+    }
+    folded_bytes_ += f.frame.payload.size();
+    places_[f.lane] = reader.places().at(f.lane);
+  }
+  return true;
+}
+
+void CumulativePublisher::main() {
+  LogReader reader(log_, LaneRole::kPoints, places_, ledger_.isNew());
+  FrameDecoder decoder(options_.name);
+  last_save_ = SteadyClock::now();
+  next_send_ = last_save_ + options_.interval;
+  if (options_.otlp.delta_start_ns == 0) options_.otlp.delta_start_ns = Clock::system().nowNs();
+  std::uint64_t flushes = flushes_.load();
+  while (!stopping_.load()) {
+    std::uint64_t growth = log_.growth();
+    bool more = fold(reader, decoder);
+    auto now = SteadyClock::now();
+    bool flush = flushes_.load() != flushes && !more;
+    if (flush) flushes = flushes_.load();
+    if (sends() && (now >= next_send_ || flush)) sendChanged();
+    if (dirty_ && (now - last_save_ >= kSaveEvery || folded_bytes_ >= kSaveEveryBytes || flush)) {
+      save();
+      std::lock_guard lock(mu_);
+      store_.expire(last_log_ns_);
+      stats_.dead_letters = dead_.letters();
+      stats_.dead_bytes = dead_.bytes();
+    }
+    if (more || flushes_.load() != flushes) continue;
+    auto until = dirty_ ? last_save_ + kSaveEvery : now + 1s;
+    if (sends()) until = std::min(until, next_send_);
+    log_.waitGrowth(growth, Deadline::at(std::max(until, now + 1ms)));
+  }
+  if (dirty_) save();
+}
+
+// ---- sending ----
+
+void CumulativePublisher::sendChanged() {
+  std::vector<CumulativeSeries*> series;
+  {
+    std::lock_guard lock(mu_);
+    series = store_.changed();  // stable: only this thread inserts and removes
+  }
+  next_send_ = SteadyClock::now() + options_.interval;
+  options_.otlp.now_ns = Clock::system().nowNs();
+  bool all = true;
+  for (std::size_t at = 0; at < series.size() && all;) {
+    std::size_t end = std::min(series.size(), at + options_.batch);
+    all = sendRange(series, at, end);
+    at = end;
+  }
+  if (series.empty()) return;
+  if (all) {
+    options_.otlp.delta_start_ns = options_.otlp.now_ns;
+    std::lock_guard lock(mu_);
+    counts_.published += pending_;
+    pending_ = 0;
+  }
+  dirty_ = true;
+  save();
+}
+
+// False: try again later (next_send_ says when); what was sent is marked.
+bool CumulativePublisher::sendRange(std::vector<CumulativeSeries*>& series, std::size_t first,
+                                    std::size_t last) {
+  if (stopping_.load()) return false;
+  Outcome o = sendOnce(std::span<CumulativeSeries* const>(series).subspan(first, last - first));
+  switch (o.kind) {
+    case Outcome::Kind::kOk: {
+      std::lock_guard lock(mu_);
+      for (std::size_t i = first; i < last; ++i) {
+        std::uint64_t n = std::min(series[i]->unsent, pending_);
+        counts_.published += n;
+        pending_ -= n;
+        store_.markSent(*series[i]);
+      }
+      attempt_ = 0;
+      return true;
+    }
+    case Outcome::Kind::kRejected:
+    case Outcome::Kind::kTooLarge: {
+      if (last - first == 1) {
+        std::lock_guard lock(mu_);
+        quarantine(*series[first], o.message);
+        std::uint64_t n = std::min(series[first]->unsent, pending_);
+        counts_.dead += n;
+        pending_ -= n;
+        store_.markSent(*series[first]);
+        return true;
+      }
+      {
+        std::lock_guard lock(mu_);
+        ++stats_.split;
+      }
+      std::size_t middle = first + (last - first) / 2;
+      return sendRange(series, first, middle) && sendRange(series, middle, last);
+    }
+    case Outcome::Kind::kAborted:
+      return false;
+    case Outcome::Kind::kForbidden:
+    case Outcome::Kind::kRetry:
+      break;
+  }
+  std::chrono::nanoseconds wait = std::min<std::chrono::nanoseconds>(30s, options_.retry_max);
+  if (o.kind == Outcome::Kind::kRetry) {
+    if (o.retry_after_s >= 0) {
+      wait = std::chrono::nanoseconds(
+          static_cast<std::int64_t>(std::min(o.retry_after_s, 3600.0) * 1e9));
+    } else {
+      std::chrono::nanoseconds most = 250ms * (1LL << std::min(attempt_++, 12));
+      most = std::min(most, options_.retry_max);
+      if (o.unreachable) most = std::min<std::chrono::nanoseconds>(most, 2s);
+      wait = std::chrono::nanoseconds(
+          static_cast<std::int64_t>(randomBelow(static_cast<std::uint64_t>(most.count()) + 1)));
+    }
+  }
+  next_send_ = SteadyClock::now() + wait;
+  std::lock_guard lock(mu_);
+  ++stats_.retried;
+  return false;
+}
+
+Outcome CumulativePublisher::sendOnce(std::span<CumulativeSeries* const> series) {
+  std::string body;
+  {
+    std::lock_guard lock(mu_);
+    body = options_.json ? encodeOtlpJson(series, options_.otlp) : encodeOtlp(series, options_.otlp);
+  }
+  std::vector<std::string> headers = options_.headers;
+  std::string packed;
+  if (options_.gzip && body.size() > 1024 && gzipCompress(body, packed)) {
+    headers.emplace_back("Content-Encoding: gzip");
+    body = std::move(packed);
+  }
+  auto begin = SteadyClock::now();
+  HttpAnswer answer = http_.post(options_.url, headers, body, options_.timeout);
+  Outcome o = otlpOutcome(answer);
+  double seconds = std::chrono::duration<double>(SteadyClock::now() - begin).count();
+  std::string message;
+  std::int64_t rejected = 0;
+  if (o.kind == Outcome::Kind::kOk && !options_.json) rejected = otlpRejected(answer.body, message);
+  std::lock_guard lock(mu_);
+  ++stats_.requests[o.code];
+  ++stats_.publish_seconds_count;
+  stats_.publish_seconds_sum += seconds;
+  stats_.publish_seconds_max = std::max(stats_.publish_seconds_max, seconds);
+  bool was_up = stats_.up;
+  stats_.up = o.kind == Outcome::Kind::kOk || o.kind == Outcome::Kind::kRejected ||
+              o.kind == Outcome::Kind::kTooLarge;
+  if (rejected > 0) {
+    // The target has decided and does not say about which: counted, and logged with its reason.
+    stats_.quarantined["partial success: " + message.substr(0, 60)] +=
+        static_cast<std::uint64_t>(rejected);
+    log::warn("publisher.partial_success",
+              {{"publisher", options_.name}, {"rejected", rejected}, {"why", message}});
+  }
+  if (!stats_.up && o.kind != Outcome::Kind::kAborted) {
+    if (was_up || stats_.last_error != o.message) {
+      log::warn("publisher.down", {{"publisher", options_.name}, {"code", o.code},
+                                   {"why", o.message}, {"lost", "nothing; it will be sent again"}});
+    }
+    stats_.last_error = o.message;
+  } else if (stats_.up && !was_up) {
+    log::info("publisher.up", {{"publisher", options_.name}});
+  }
+  return o;
+}
+
+// Kept as a Metrics of what this series had gained since it was last sent.
+void CumulativePublisher::quarantine(const CumulativeSeries& s, const std::string& why) {
+  metrics::Metrics m;
+  m.dims = s.labels;
+  metrics::Sample sample;
+  sample.name = s.name;
+  sample.ts = s.last_ns;
+  sample.explicit_ts = true;
+  sample.value = s.kind == SeriesKind::kCounter ? s.value - s.sent_value : s.value;
+  if (s.kind == SeriesKind::kCounter) {
+    m.counters.push_back(std::move(sample));
+  } else if (s.kind == SeriesKind::kGauge) {
+    sample.kind = metrics::Kind::Gauge;
+    m.extra.push_back(std::move(sample));
+  } else {
+    sample.kind = metrics::Kind::Sketch;
+    const auto* k = s.unsent_sketch ? s.unsent_sketch.get() : s.sketch.get();
+    if (k) {
+      sample.value = k->sum();
+      k->appendTo(sample.data);
+    }
+    if (s.per_second > 0) sample.unit = {"seconds", s.per_second, false};
+    m.extra.push_back(std::move(sample));
+  }
+  auto samples = static_cast<std::uint32_t>(std::min<std::uint64_t>(s.unsent, UINT32_MAX));
+  // The key is ours: there is no single frame this came from.
+  dead_.add({Clock::system().nowNs(), {crc32c(s.name.data(), s.name.size()), 0}, ++dead_seq_, 0,
+             samples, FrameType::kMetrics, why, metrics::encodeMetrics(m, 0)});
+  ++stats_.quarantined[why.substr(0, 60)];
+}
+
+}  // namespace godwit::agent

@@ -1,0 +1,490 @@
+#include "agent/log.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <limits>
+
+#include "agent/files.h"
+#include "base/log.h"
+#include "base/os_error.h"
+#include "metrics/cursor_file.h"
+
+namespace godwit::agent {
+namespace {
+
+using namespace std::chrono_literals;
+using spool::Position;
+
+constexpr auto kPoll = 100ms;       // a lost wake-up costs this much
+constexpr auto kQuiet = 5ms;        // producers pay for at most one wake-up in this time
+constexpr auto kDirectoryEvery = 100ms;
+constexpr auto kCleanEvery = 200ms;
+
+bool takeLock(int fd) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return ::fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+void addTo(Log::Totals& t, const Lane& lane, const spool::LaneInfo& a) {
+  bool statsd = lane.role.load() == LaneRole::kStatsd;
+  (statsd ? t.statsd_frames : t.points_frames) += a.frames;
+  (statsd ? t.statsd_samples : t.points_samples) += a.samples;
+  for (std::size_t i = 0; i < spool::kDropReasons; ++i) {
+    t.client_drops.frames[i] += a.dropped_frames[i];
+    t.client_drops.samples[i] += a.dropped_samples[i];
+  }
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Log>> Log::open(LogOptions options, Deadline deadline,
+                                       const std::function<bool()>& stop) {
+  auto dir = spool::SpoolDir::open(options.dir);
+  if (!dir) return std::move(dir).error();
+  std::string path = options.dir + "/agent.lock";
+  UniqueFd lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0660));
+  if (!lock) return osError("open " + path);
+  bool told = false;
+  while (!takeLock(lock.get())) {
+    if (errno != EAGAIN && errno != EACCES) return osError("lock " + path);
+    if (!told) {
+      log::info("agent.standby", {{"spool", options.dir}, {"why", "another agent has it"}});
+      told = true;
+    }
+    if (stop() || deadline.expired()) {
+      return Error(ErrorCode::kTimeout, "another agent serves " + options.dir);
+    }
+    // OFD locks cannot be waited for with a deadline; a standby looks ten times a second.
+    std::this_thread::sleep_for(100ms);
+  }
+  std::string text = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock.get(), 0) == 0) {
+    [[maybe_unused]] ssize_t n = ::pwrite(lock.get(), text.data(), text.size(), 0);
+  }
+  for (const char* sub : {"/cursors", "/dead", "/agent"}) {
+    std::string d = options.dir + sub;
+    if (::mkdir(d.c_str(), 0770) != 0 && errno != EEXIST) return osError("create " + d);
+  }
+  std::unique_ptr<Log> log(new Log(std::move(options), std::move(dir).value(), std::move(lock)));
+  log->loadRetired();
+  log->loadForeignCursors();
+  log->scan();
+  return log;
+}
+
+Log::Log(LogOptions options, std::unique_ptr<spool::SpoolDir> dir, UniqueFd lock)
+    : options_(std::move(options)), spool_(std::move(dir)), lock_(std::move(lock)) {}
+
+Log::~Log() {
+  if (!stopping_.load()) stop();
+}
+
+// What removed lanes held is part of the account: the file carries it over restarts.
+void Log::loadRetired() {
+  auto text = readFile(options_.dir + "/agent/retired");
+  if (!text) return;
+  std::string_view rest = *text;
+  // The second line names the lane whose removal had begun when this was written.
+  if (std::size_t nl = rest.find('\n'); nl != std::string_view::npos) {
+    std::string name(rest.substr(nl + 1));
+    rest = rest.substr(0, nl);
+    while (!name.empty() && name.back() == '\n') name.pop_back();
+    if (!name.empty() && name.find('/') == std::string::npos) {
+      std::error_code ignored;
+      std::filesystem::remove_all(options_.dir + "/lanes/" + name, ignored);
+    }
+  }
+  std::vector<std::uint64_t> v;
+  while (!rest.empty()) {
+    std::size_t n = rest.find_first_of(" \n");
+    v.push_back(std::strtoull(std::string(rest.substr(0, n)).c_str(), nullptr, 10));
+    rest.remove_prefix(n == std::string_view::npos ? rest.size() : n + 1);
+  }
+  v.resize(4 + 2 * spool::kDropReasons);
+  retired_.points_frames = v[0];
+  retired_.points_samples = v[1];
+  retired_.statsd_frames = v[2];
+  retired_.statsd_samples = v[3];
+  for (std::size_t i = 0; i < spool::kDropReasons; ++i) {
+    retired_.client_drops.frames[i] = v[4 + i];
+    retired_.client_drops.samples[i] = v[4 + spool::kDropReasons + i];
+  }
+}
+
+void Log::saveRetired(const std::string& lane_name) {
+  std::string text;
+  auto add = [&](std::uint64_t v) { text += std::to_string(v) + " "; };
+  add(retired_.points_frames);
+  add(retired_.points_samples);
+  add(retired_.statsd_frames);
+  add(retired_.statsd_samples);
+  for (auto v : retired_.client_drops.frames) add(v);
+  for (auto v : retired_.client_drops.samples) add(v);
+  text.back() = '\n';
+  text += lane_name + "\n";
+  if (auto r = writeFileDurably(options_.dir + "/agent/retired", text); !r) {
+    log::warn("spool.retired", {{"error", r.error().message}, {"detail", r.error().detail}});
+  }
+}
+
+// A publisher that is no longer configured still pins what it has not seen, until somebody says
+// `godwit-agent cursor rm`. addConsumer() of a configured one replaces the entry.
+void Log::loadForeignCursors() {
+  DIR* d = ::opendir((options_.dir + "/cursors").c_str());
+  if (!d) return;
+  while (const dirent* e = ::readdir(d)) {
+    std::string name = e->d_name;
+    if (name[0] == '.' || name.ends_with(".tmp")) continue;
+    Consumer c{LaneRole::kPoints, true, true, {}};
+    for (const auto& entry : spool::CursorFile::read(options_.dir + "/cursors/" + name)) {
+      c.positions[entry.lane_id] = {entry.seq, entry.seg, entry.off};
+    }
+    consumers_[name] = std::move(c);
+  }
+  ::closedir(d);
+}
+
+std::vector<LanePtr> Log::lanes() const {
+  std::lock_guard lock(mu_);
+  std::vector<LanePtr> out;
+  out.reserve(known_.size());
+  for (const auto& [dir, k] : known_) out.push_back(k.lane);
+  std::sort(out.begin(), out.end(), [](const LanePtr& a, const LanePtr& b) {
+    return std::tie(a->created_ns, a->dir) < std::tie(b->created_ns, b->dir);
+  });
+  return out;
+}
+
+void Log::waitGrowth(std::uint64_t seen, Deadline deadline) {
+  std::unique_lock lock(wait_mu_);
+  auto grown = [&] { return growth() != seen || stopping_.load(); };
+  if (deadline.isNever()) {
+    grown_.wait_for(lock, 1s, grown);
+  } else {
+    grown_.wait_until(lock, deadline.when(), grown);
+  }
+}
+
+void Log::wakeReaders() {
+  {
+    std::lock_guard lock(wait_mu_);
+    growth_.fetch_add(1, std::memory_order_acq_rel);
+  }
+  grown_.notify_all();
+}
+
+void Log::addConsumer(const std::string& name, LaneRole role, bool required) {
+  std::lock_guard lock(mu_);
+  auto& c = consumers_[name];
+  c.role = role;
+  c.required = required;
+  c.foreign = false;
+}
+
+void Log::disownConsumer(const std::string& name) {
+  std::lock_guard lock(mu_);
+  auto it = consumers_.find(name);
+  if (it == consumers_.end()) return;
+  it->second.foreign = true;
+  it->second.required = true;
+}
+
+std::vector<std::string> Log::foreignConsumers() const {
+  std::lock_guard lock(mu_);
+  std::vector<std::string> out;
+  for (const auto& [name, c] : consumers_) {
+    if (c.foreign) out.push_back(name);
+  }
+  return out;
+}
+
+// `godwit-agent cursor rm` removes the file; that is all it can do while an agent runs.
+void Log::forgetForeignCursors() {
+  std::lock_guard lock(mu_);
+  std::erase_if(consumers_, [&](const auto& c) {
+    return c.second.foreign &&
+           ::access((options_.dir + "/cursors/" + c.first).c_str(), F_OK) != 0;
+  });
+}
+
+Log::Mark Log::mark(LaneRole role) {
+  std::lock_guard lock(mu_);
+  Mark m;
+  for (auto& [dir, k] : known_) {
+    if (k.lane->role.load() != role) continue;
+    m[k.lane->id] = k.probe->account().frames;
+  }
+  return m;
+}
+
+void Log::passed(const std::string& consumer, const std::map<LaneId, Position>& positions) {
+  std::lock_guard lock(mu_);
+  auto it = consumers_.find(consumer);
+  if (it == consumers_.end()) return;
+  for (const auto& [id, position] : positions) it->second.positions[id] = position;
+}
+
+void Log::start() {
+  thread_ = std::thread([this] { main(); });
+}
+
+void Log::stop() {
+  if (!stopping_.exchange(true)) {
+    spool_->budget().asleep.store(1);
+    spool_->wakeAgent();
+    wakeReaders();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Log::Totals Log::totals() const {
+  std::lock_guard lock(mu_);
+  Totals t = retired_;
+  t.bytes_on_disk = counts_.bytes_on_disk;
+  t.removed_lanes = counts_.removed_lanes;
+  t.recycled_segments = counts_.recycled_segments;
+  t.removed_segments = counts_.removed_segments;
+  t.sync_ns = counts_.sync_ns;
+  for (const auto& [dir, k] : known_) {
+    auto a = k.probe->account();
+    k.lane->frames.store(a.frames, std::memory_order_relaxed);
+    k.lane->samples.store(a.samples, std::memory_order_relaxed);
+    addTo(t, *k.lane, a);
+    (k.lane->dead.load() ? t.dead_lanes : t.live_lanes) += 1;
+  }
+  return t;
+}
+
+void Log::findRole(Known& known) {
+  if (known.lane->role.load() != LaneRole::kUnknown) return;
+  spool::FrameView frame;
+  spool::Gap gap;
+  // Only what cannot decide is skipped; bounded by the lane.
+  for (auto s = known.probe->next(frame, gap); s != spool::ReadStatus::kEnd;
+       s = known.probe->next(frame, gap)) {
+    if (s != spool::ReadStatus::kFrame) continue;
+    LaneRole role = roleOf(frame.type);
+    if (role == LaneRole::kUnknown) continue;
+    known.lane->role.store(role);
+    return;
+  }
+  // A finished lane with nothing to read: its gaps and drops are for the publishers to account.
+  if (known.lane->dead.load()) known.lane->role.store(LaneRole::kPoints);
+}
+
+// True when something was appended or a lane appeared.
+bool Log::scan() {
+  std::lock_guard lock(mu_);
+  bool changed = false;
+  std::vector<std::string> names = spool::listLanes(options_.dir);
+  for (const std::string& name : names) {
+    std::string dir = options_.dir + "/lanes/" + name;
+    if (known_.contains(dir) || refused_.contains(dir)) continue;
+    auto reader = spool::LaneReader::open(dir);
+    if (!reader) {
+      if (reader.error().code == ErrorCode::kNotFound) continue;  // being made, or just removed
+      if (reader.error().code == ErrorCode::kUnsupported) {
+        log::warn("spool.lane_unsupported", {{"lane", dir}, {"why", reader.error().message}});
+        refused_.insert(dir);
+      }
+      continue;
+    }
+    Known k;
+    k.lane = std::make_shared<Lane>();
+    k.lane->dir = dir;
+    k.lane->id = reader->id();
+    k.lane->created_ns = reader->account().created_ns;
+    k.probe = std::make_unique<spool::LaneReader>(std::move(reader).value());
+    known_.emplace(dir, std::move(k));
+    version_.fetch_add(1, std::memory_order_acq_rel);
+    changed = true;
+  }
+  for (auto& [dir, k] : known_) {
+    auto a = k.probe->account();
+    changed = changed || a.frames != k.account.frames;
+    k.account = a;
+    k.lane->frames.store(a.frames, std::memory_order_relaxed);
+    k.lane->samples.store(a.samples, std::memory_order_relaxed);
+    k.lane->bytes.store(a.bytes, std::memory_order_relaxed);
+    if (!k.lane->dead.load() && k.probe->dead()) {
+      k.lane->dead.store(true);
+      changed = true;
+    }
+    if (k.lane->role.load() == LaneRole::kUnknown && (a.frames > 0 || k.lane->dead.load())) {
+      findRole(k);
+      changed = changed || k.lane->role.load() != LaneRole::kUnknown;
+    }
+  }
+  return changed;
+}
+
+void Log::main() {
+  auto next_clean = std::chrono::steady_clock::now();
+  auto next_sync = next_clean + options_.sync;
+  while (!stopping_.load()) {
+    spool_->announceSleep();
+    bool changed = scan();
+    if (changed) wakeReaders();
+    auto now = std::chrono::steady_clock::now();
+    if (now >= next_clean) {
+      forgetForeignCursors();
+      clean();
+      next_clean = now + kCleanEvery;
+    }
+    if (options_.sync > 0ns && now >= next_sync) {
+      syncLanes();
+      next_sync = now + options_.sync;
+    }
+    if (changed) {
+      std::this_thread::sleep_for(kQuiet);
+    } else {
+      spool_->sleep(static_cast<int>(kPoll / 1ms));
+    }
+  }
+  spool_->budget().asleep.store(0);
+}
+
+// Against power loss. Only lanes that grew since the last time.
+void Log::syncLanes() {
+  std::vector<std::pair<std::string, std::uint64_t>> dirty;
+  {
+    std::lock_guard lock(mu_);
+    for (auto& [dir, k] : known_) {
+      if (k.account.frames == k.synced_frames) continue;
+      k.synced_frames = k.account.frames;
+      auto segments = spool::listSegments(dir);
+      // The last two: the one being written and the one sealed since.
+      std::size_t first = segments.size() > 2 ? segments.size() - 2 : 0;
+      for (std::size_t i = first; i < segments.size(); ++i) dirty.emplace_back(dir, segments[i]);
+    }
+  }
+  if (dirty.empty()) return;
+  auto begin = std::chrono::steady_clock::now();
+  for (const auto& [dir, seg] : dirty) {
+    UniqueFd fd(::open((dir + "/" + spool::segmentName(seg)).c_str(), O_RDWR | O_CLOEXEC));
+    if (fd) ::fdatasync(fd.get());
+  }
+  std::lock_guard lock(mu_);
+  counts_.sync_ns = (std::chrono::steady_clock::now() - begin).count();
+}
+
+// The lowest position any required consumer of this lane's role stands at. False: one of them has
+// not passed anything yet.
+bool Log::passedBy(const Consumer& consumer, const Known& known, Position& min) const {
+  auto it = consumer.positions.find(known.lane->id);
+  if (it == consumer.positions.end()) return false;
+  const Position& p = it->second;
+  if (p.seg < min.seg || (p.seg == min.seg && p.seq < min.seq)) min = p;
+  return true;
+}
+
+void Log::clean() {
+  std::lock_guard lock(mu_);
+  std::uint64_t bytes = 0;
+  std::vector<std::string> removed;
+  for (auto& [dir, k] : known_) {
+    LaneRole role = k.lane->role.load();
+    if (role == LaneRole::kUnknown) continue;
+    Position min{std::numeric_limits<std::uint64_t>::max(),
+                 std::numeric_limits<std::uint64_t>::max(), 0};
+    bool all = true;
+    bool any = false;
+    for (const auto& [name, c] : consumers_) {
+      if (c.role != role || !c.required) continue;
+      any = true;
+      all = all && passedBy(c, k, min);
+    }
+    if (any && all) {
+      if (k.lane->dead.load() && finished(k, min) && removeLane(k)) {
+        removed.push_back(dir);
+        continue;
+      }
+      removeSegments(k, min.seg);
+    }
+    for (auto seg : spool::listSegments(dir)) {
+      struct stat st {};
+      if (::stat((dir + "/" + spool::segmentName(seg)).c_str(), &st) == 0) {
+        bytes += static_cast<std::uint64_t>(st.st_blocks) * 512;
+      }
+    }
+  }
+  for (const auto& dir : removed) known_.erase(dir);
+  if (!removed.empty()) version_.fetch_add(1, std::memory_order_acq_rel);
+  counts_.bytes_on_disk = bytes;
+}
+
+// Nothing follows `at` in a dead lane. The producer's account is no proof: it may be one frame
+// behind what was committed when the producer was killed.
+bool Log::finished(const Known& known, const Position& at) const {
+  if (at.seq < known.account.frames) return false;
+  auto reader = spool::LaneReader::open(known.lane->dir, at);
+  if (!reader || !reader->dead()) return false;
+  spool::FrameView frame;
+  spool::Gap gap;
+  return reader->next(frame, gap) == spool::ReadStatus::kEnd;
+}
+
+void Log::removeSegments(Known& known, std::uint64_t below) {
+  const std::string& dir = known.lane->dir;
+  auto segments = spool::listSegments(dir);
+  if (segments.empty() || segments.front() >= below) return;
+  std::string free_dir = dir + "/free";
+  auto free_segments = spool::listSegments(free_dir);
+  std::size_t free_count = free_segments.size();
+  for (std::uint64_t seg : segments) {
+    // The last one may be the one being written, whatever a cursor says.
+    if (seg >= below || seg == segments.back()) break;
+    std::string path = dir + "/" + spool::segmentName(seg);
+    if (!known.lane->dead.load() && free_count < spool::kMaxFreeSegments) {
+      ::mkdir(free_dir.c_str(), 0770);
+      if (::rename(path.c_str(), (free_dir + "/" + spool::segmentName(seg)).c_str()) == 0) {
+        ++free_count;
+        ++counts_.recycled_segments;
+      }
+      continue;
+    }
+    struct stat st {};
+    if (::stat(path.c_str(), &st) == 0 && ::unlink(path.c_str()) == 0) {
+      spool_->release(static_cast<std::uint64_t>(st.st_size));
+      ++counts_.removed_segments;
+    }
+  }
+}
+
+// REQUIRES that every required consumer's durable cursor is past the end. Order: segments, lane,
+// directory; a crash in between leaves a lane that is finished by the next clean().
+bool Log::removeLane(Known& known) {
+  const std::string& dir = known.lane->dir;
+  auto lock = spool::tryLockLane(dir);
+  if (!lock) return false;
+  addTo(retired_, *known.lane, known.probe->account());
+  saveRetired(dir.substr(dir.rfind('/') + 1));
+  std::uint64_t bytes = 0;
+  for (const std::string& sub : {dir + "/free", dir}) {
+    for (std::uint64_t seg : spool::listSegments(sub)) {
+      struct stat st {};
+      std::string path = sub + "/" + spool::segmentName(seg);
+      if (::stat(path.c_str(), &st) == 0 && ::unlink(path.c_str()) == 0) {
+        bytes += static_cast<std::uint64_t>(st.st_size);
+      }
+    }
+  }
+  std::error_code ignored;
+  std::filesystem::remove_all(dir, ignored);
+  spool_->release(bytes);
+  known.lane->gone.store(true);
+  ++counts_.removed_lanes;
+  for (auto& [name, c] : consumers_) c.positions.erase(known.lane->id);
+  return true;
+}
+
+}  // namespace godwit::agent

@@ -1,0 +1,424 @@
+#include "metrics/lane_reader.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+#include "base/os_error.h"
+#include "base/unique_fd.h"
+
+namespace godwit::metrics::spool {
+namespace {
+
+constexpr std::size_t kSmallWindow = 4096;
+constexpr std::size_t kLargeWindow = 256u << 10;
+// A copy can be taken while the producer writes. That many looks tell it from damage.
+constexpr int kLooks = 3;
+
+// The fixed part of a frame, copied out of a read buffer.
+struct Header {
+  std::uint32_t len = 0;
+  std::uint32_t crc = 0;
+  std::uint64_t seq = 0;
+  std::int64_t ts_ns = 0;
+  std::uint8_t type = 0;
+  std::uint8_t flags = 0;
+  std::uint16_t n_samples = 0;
+  std::uint32_t source = 0;
+};
+static_assert(sizeof(Header) == kFrameHeaderSize);
+
+}  // namespace
+
+struct LaneReader::Impl {
+  std::string dir;
+  UniqueFd dir_fd;
+  UniqueFd lane_fd;
+  LaneId id;
+  std::uint32_t slot = 0;
+  Position pos;
+  bool is_dead = false;
+  bool tail_reported = false;
+
+  // The open segment.
+  UniqueFd fd;
+  std::uint64_t size = 0;
+  std::uint32_t seed = 0;
+  bool sound = false;
+  std::uint64_t hint_disproved = 0;  // commit_off that led nowhere
+
+  // Bytes [window_off, window_off + window.size()) of it.
+  std::vector<char> window;
+  std::uint64_t window_off = 0;
+  std::size_t window_want = kSmallWindow;
+
+  // n_samples of all frames before pos, lost ones included as far as they are known.
+  std::uint64_t samples = 0;
+  bool samples_known = true;
+  bool samples_owed = false;  // frames were lost whose samples are not yet accounted
+
+  // Skipped, not yet reported.
+  std::uint64_t skipped_bytes = 0;
+  std::uint64_t skipped_samples = 0;
+  std::uint64_t exact_until = 0;  // skipped_samples is all of what was lost before this frame
+  std::uint64_t damaged_seg = 0;
+
+  ReadStatus next(FrameView& frame, Gap& gap);
+  const char* at(std::uint64_t off, std::size_t n);
+  void forget() { window.clear(); }
+  enum class Look { kFrame, kEnd, kSealed, kBad };
+  Look look(Header& h);
+  bool headerPlausible(const Header& h, std::uint64_t off) const;
+  bool validAt(std::uint64_t off, Header& h);
+  bool resync(std::uint64_t from, std::uint64_t to);
+  bool openSegment(std::uint64_t seg_no);
+  bool openSuccessor();
+  std::uint64_t successor() const;
+  void enter(const SegmentInfo& info);
+  bool onEnd();
+  bool onBad();
+  void skipTo(std::uint64_t off);
+  bool takeGap(Gap& gap, Gap::Cause cause, std::uint64_t until_seq);
+  bool tailGap(Gap& gap);
+  bool isDead();
+};
+
+bool LaneReader::Impl::isDead() {
+  if (!is_dead) is_dead = !lane_fd || !lockedByOther(lane_fd.get());
+  return is_dead;
+}
+
+const char* LaneReader::Impl::at(std::uint64_t off, std::size_t n) {
+  if (off + n > size) return nullptr;
+  if (off >= window_off && off + n <= window_off + window.size()) {
+    return window.data() + (off - window_off);
+  }
+  const std::size_t want =
+      static_cast<std::size_t>(std::min<std::uint64_t>(std::max(n, window_want), size - off));
+  window.resize(want);
+  window_off = off;
+  std::size_t got = 0;
+  while (got < want) {
+    const ssize_t r =
+        ::pread(fd.get(), window.data() + got, want - got, static_cast<off_t>(off + got));
+    if (r < 0 && errno == EINTR) continue;
+    if (r <= 0) break;  // truncated under us, or a bad block
+    got += static_cast<std::size_t>(r);
+  }
+  window.resize(got);
+  window_want = std::min(window_want * 2, kLargeWindow);
+  return got >= n ? window.data() : nullptr;
+}
+
+bool LaneReader::Impl::headerPlausible(const Header& h, std::uint64_t off) const {
+  return h.len > 0 && h.len <= kMaxPayload && h.type != 0 && off + kFrameHeaderSize + h.len <= size;
+}
+
+// Reads and proves the frame at `off`; afterwards its bytes are in the window.
+bool LaneReader::Impl::validAt(std::uint64_t off, Header& h) {
+  const char* p = at(off, sizeof h);
+  if (!p) return false;
+  std::memcpy(&h, p, sizeof h);
+  if (!headerPlausible(h, off)) return false;
+  p = at(off, kFrameHeaderSize + h.len);
+  if (!p) return false;
+  std::memcpy(&h, p, sizeof h);  // the window may have been read anew
+  return headerPlausible(h, off) && frameCrc(p, h.len, seed) == h.crc;
+}
+
+LaneReader::Impl::Look LaneReader::Impl::look(Header& h) {
+  const char* p = at(pos.off, sizeof h);
+  if (!p) return Look::kEnd;
+  std::memcpy(&h, p, sizeof h);
+  if (h.len == kLenEnd) return Look::kEnd;
+  if (h.len == kLenSealed) return Look::kSealed;
+  return validAt(pos.off, h) ? Look::kFrame : Look::kBad;
+}
+
+// Moves to the first sound frame in [from, to) that is newer than what was read.
+bool LaneReader::Impl::resync(std::uint64_t from, std::uint64_t to) {
+  Header h;
+  window_want = kLargeWindow;
+  for (std::uint64_t p = (from + 7) & ~std::uint64_t{7}; p + kFrameHeaderSize <= to; p += 8) {
+    const char* bytes = at(p, sizeof h);
+    if (!bytes) return false;
+    std::uint32_t len = 0;
+    std::memcpy(&len, bytes, sizeof len);
+    if (len == 0 || len > kMaxPayload) continue;
+    std::memcpy(&h, bytes, sizeof h);
+    // Cheap before dear: no more frames fit between than the bytes of this lane could hold.
+    if (h.seq <= pos.seq || h.seq - pos.seq > (std::uint64_t{1} << 40)) continue;
+    if (!validAt(p, h)) continue;
+    skipTo(p);
+    return true;
+  }
+  return false;
+}
+
+void LaneReader::Impl::skipTo(std::uint64_t off) {
+  skipped_bytes += off - pos.off;
+  damaged_seg = pos.seg;
+  pos.off = off;
+}
+
+bool LaneReader::Impl::openSegment(std::uint64_t seg_no) {
+  UniqueFd f(::openat(dir_fd.get(), segmentName(seg_no).c_str(),
+                      O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct stat st {};
+  if (!f || ::fstat(f.get(), &st) != 0 || !S_ISREG(st.st_mode)) return false;
+  fd = std::move(f);
+  size = std::min<std::uint64_t>(static_cast<std::uint64_t>(st.st_size), kMaxSegmentSize);
+  seed = frameSeed(id, seg_no);
+  hint_disproved = 0;
+  forget();
+  const SegmentInfo info = readSegmentInfo(fd.get());
+  sound = info.sound && info.seg_no == seg_no && info.lane_id == id;
+  if (pos.seg != seg_no || pos.off <= kSegmentHeaderSize) {
+    pos.seg = seg_no;
+    pos.off = kSegmentHeaderSize;
+    if (sound) enter(info);
+  }
+  return true;
+}
+
+// At the start of a segment its base_samples settles what the frames lost before it contained.
+void LaneReader::Impl::enter(const SegmentInfo& info) {
+  if (!info.base_samples) return;
+  if (samples_known && *info.base_samples >= samples &&
+      (samples_owed || info.base_seq != pos.seq + 1)) {
+    skipped_samples += *info.base_samples - samples;
+    exact_until = info.base_seq;
+  }
+  samples_owed = false;
+  samples = *info.base_samples;
+  samples_known = true;
+}
+
+std::uint64_t LaneReader::Impl::successor() const {
+  if (pos.seg != 0 && ::faccessat(dir_fd.get(), segmentName(pos.seg + 1).c_str(), F_OK, 0) == 0) {
+    return pos.seg + 1;
+  }
+  for (const std::uint64_t n : listSegments(dir_fd.get())) {
+    if (n > pos.seg) return n;
+  }
+  return 0;
+}
+
+bool LaneReader::Impl::openSuccessor() {
+  // Names can vanish between listing and opening; each failure moves on, so this ends.
+  for (std::uint64_t n = successor(); n != 0; n = successor()) {
+    if (openSegment(n)) return true;
+    pos.seg = n;
+    pos.off = kSegmentHeaderSize;
+  }
+  return false;
+}
+
+// At `len` 0. True: there may be more, look again.
+bool LaneReader::Impl::onEnd() {
+  const bool dead = isDead();
+  const std::uint64_t more = successor();
+  forget();  // whatever comes now must be read after the two questions above
+  Header h;
+  if (look(h) != Look::kEnd) return true;
+  const SegmentInfo info = readSegmentInfo(fd.get());
+  const bool same = info.sound && info.seg_no == pos.seg && info.lane_id == id;
+  if (!dead && more == 0) {
+    if (!same || info.commit_off <= pos.off || info.commit_off == hint_disproved) return false;
+    forget();
+    if (look(h) != Look::kEnd) return true;
+    hint_disproved = info.commit_off;
+    return resync(pos.off + 8, std::min(size, info.commit_off));
+  }
+  if (same || !sound) {
+    if (resync(pos.off + 8, size)) return true;
+    if (same && info.commit_off > pos.off) skipTo(std::min(size, info.commit_off));
+  }
+  return more != 0 && openSuccessor();
+}
+
+// The bytes at pos are no frame. True: look again.
+bool LaneReader::Impl::onBad() {
+  Header h;
+  for (int i = 0; i < kLooks; ++i) {
+    forget();
+    if (look(h) != Look::kBad) return true;
+  }
+  const SegmentInfo info = readSegmentInfo(fd.get());
+  if (sound && info.sound && (info.seg_no != pos.seg || !(info.lane_id == id))) {
+    return openSuccessor();  // reused under us: the frames are missing, nothing is damaged
+  }
+  if (resync(pos.off + 8, size)) return true;
+  const bool hint = info.sound && info.commit_off > pos.off && info.commit_off <= size;
+  // Without a hint a living lane's end is not known; wait until it goes on or dies.
+  if (!hint && !isDead() && successor() == 0) return false;
+  skipTo(hint ? info.commit_off : size);
+  return openSuccessor();
+}
+
+// Reports what was skipped, if anything was, up to the frame before `until_seq`.
+bool LaneReader::Impl::takeGap(Gap& gap, Gap::Cause cause, std::uint64_t until_seq) {
+  if (until_seq == pos.seq + 1 && skipped_bytes == 0 && skipped_samples == 0) return false;
+  gap = {};
+  gap.cause = skipped_bytes ? Gap::Cause::kCorrupt : cause;
+  gap.first_seq = pos.seq + 1;
+  gap.last_seq = until_seq - 1;
+  gap.corrupt_bytes = skipped_bytes;
+  gap.samples = skipped_samples;
+  gap.samples_exact = exact_until == until_seq || gap.frames() == 0;
+  gap.damaged_seg = damaged_seg;
+  if (!gap.samples_exact) samples_owed = true;
+  pos.seq = until_seq - 1;
+  gap.after = pos;
+  skipped_bytes = skipped_samples = damaged_seg = 0;
+  exact_until = 0;
+  return true;
+}
+
+// A dead lane has been read to its end: do its counters say that there was more?
+bool LaneReader::Impl::tailGap(Gap& gap) {
+  if (tail_reported) return false;
+  tail_reported = true;
+  const LaneInfo info = lane_fd ? readLaneInfo(lane_fd.get()) : LaneInfo{};
+  std::uint64_t last = pos.seq;
+  if (info.sound && info.lane_id == id) {
+    last = std::max(last, info.frames);
+    if (samples_known && info.samples > samples && (last > pos.seq || samples_owed)) {
+      skipped_samples += info.samples - samples;
+      exact_until = last + 1;
+      samples = info.samples;
+      samples_owed = false;
+    }
+  } else if (fd) {
+    const SegmentInfo seg = readSegmentInfo(fd.get());
+    if (seg.sound && seg.seg_no == pos.seg && seg.lane_id == id) {
+      last = std::max(last, seg.last_seq);
+    }
+  }
+  return takeGap(gap, Gap::Cause::kTail, last + 1);
+}
+
+ReadStatus LaneReader::Impl::next(FrameView& frame, Gap& gap) {
+  if (!fd && !(pos.seg != 0 && openSegment(pos.seg)) && !openSuccessor()) {
+    return isDead() && tailGap(gap) ? ReadStatus::kGap : ReadStatus::kEnd;
+  }
+  for (;;) {
+    Header h;
+    switch (look(h)) {
+      case Look::kFrame:
+        break;
+      case Look::kSealed:
+        // The next segment has its name before this one is sealed; after a clean end there is none.
+        if (openSuccessor()) continue;
+        return isDead() && tailGap(gap) ? ReadStatus::kGap : ReadStatus::kEnd;
+      case Look::kEnd:
+        if (onEnd()) continue;
+        window_want = kSmallWindow;
+        forget();
+        return is_dead && successor() == 0 && tailGap(gap) ? ReadStatus::kGap : ReadStatus::kEnd;
+      case Look::kBad:
+        if (onBad()) continue;
+        return isDead() && tailGap(gap) ? ReadStatus::kGap : ReadStatus::kEnd;
+    }
+    if (h.seq <= pos.seq) {  // passed before; the cursor's offset was behind its seq
+      pos.off += frameSize(h.len);
+      continue;
+    }
+    if (takeGap(gap, Gap::Cause::kMissing, h.seq)) return ReadStatus::kGap;
+    const char* p = at(pos.off, kFrameHeaderSize + h.len);
+    frame.seq = h.seq;
+    frame.ts_ns = h.ts_ns;
+    frame.type = static_cast<FrameType>(h.type);
+    frame.flags = h.flags;
+    frame.n_samples = h.n_samples;
+    frame.source = h.source;
+    frame.payload = std::string_view(p + kFrameHeaderSize, h.len);
+    samples += h.n_samples;
+    pos.seq = h.seq;
+    pos.off += frameSize(h.len);
+    frame.after = pos;
+    return ReadStatus::kFrame;
+  }
+}
+
+LaneReader::LaneReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+LaneReader::LaneReader(LaneReader&&) noexcept = default;
+LaneReader& LaneReader::operator=(LaneReader&&) noexcept = default;
+LaneReader::~LaneReader() = default;
+
+Result<LaneReader> LaneReader::open(const std::string& lane_dir, Position start) {
+  auto impl = std::make_unique<Impl>();
+  impl->dir = lane_dir;
+  impl->dir_fd = UniqueFd(::open(lane_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!impl->dir_fd) {
+    if (errno == ENOENT) return Error(ErrorCode::kNotFound, "no such lane: " + lane_dir);
+    return osError("open " + lane_dir);
+  }
+  impl->lane_fd = UniqueFd(
+      ::openat(impl->dir_fd.get(), kLaneFile, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const LaneInfo info = impl->lane_fd ? readLaneInfo(impl->lane_fd.get()) : LaneInfo{};
+  if (info.other_version) {
+    return Error(ErrorCode::kUnsupported, "lane of another version: " + lane_dir);
+  }
+  bool known = info.sound;
+  impl->id = info.lane_id;
+  impl->slot = info.slot;
+  const auto segments = listSegments(impl->dir_fd.get());
+  for (std::size_t i = 0; i < segments.size() && !known; ++i) {
+    const UniqueFd f(::openat(impl->dir_fd.get(), segmentName(segments[i]).c_str(),
+                              O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!f) continue;
+    const SegmentInfo seg = readSegmentInfo(f.get());
+    known = seg.sound;
+    impl->id = seg.lane_id;
+  }
+  if (!known) return Error(ErrorCode::kInvalid, "lane without any sound header: " + lane_dir);
+
+  impl->pos = start;
+  if (start.seg != 0 && start.off > kSegmentHeaderSize && impl->openSegment(start.seg)) {
+    // What the frames before the start contained, for exact accounts of later losses.
+    const SegmentInfo seg = readSegmentInfo(impl->fd.get());
+    impl->samples_known = impl->sound && seg.base_samples;
+    impl->samples = seg.base_samples.value_or(0);
+    for (std::uint64_t off = kSegmentHeaderSize; impl->samples_known && off < start.off;) {
+      Header h;
+      impl->samples_known = impl->validAt(off, h);
+      impl->samples += h.n_samples;
+      off += frameSize(h.len);
+    }
+    impl->forget();
+    impl->window_want = kSmallWindow;
+  } else if (start.seq != 0) {
+    impl->samples_known = false;
+  }
+  return LaneReader(std::move(impl));
+}
+
+Position LaneReader::oldest(const std::string& lane_dir) {
+  for (const std::uint64_t n : listSegments(lane_dir)) {
+    const UniqueFd f(::open((lane_dir + "/" + segmentName(n)).c_str(),
+                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!f) continue;
+    const SegmentInfo info = readSegmentInfo(f.get());
+    if (info.sound && info.seg_no == n && info.base_seq > 0) {
+      return {info.base_seq - 1, n, kSegmentHeaderSize};
+    }
+  }
+  return {};
+}
+
+ReadStatus LaneReader::next(FrameView& frame, Gap& gap) { return impl_->next(frame, gap); }
+const Position& LaneReader::position() const { return impl_->pos; }
+LaneId LaneReader::id() const { return impl_->id; }
+std::uint32_t LaneReader::slot() const { return impl_->slot; }
+const std::string& LaneReader::dir() const { return impl_->dir; }
+bool LaneReader::dead() { return impl_->isDead(); }
+LaneInfo LaneReader::account() const {
+  return impl_->lane_fd ? readLaneInfo(impl_->lane_fd.get()) : LaneInfo{};
+}
+
+}  // namespace godwit::metrics::spool

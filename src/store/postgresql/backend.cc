@@ -1,0 +1,320 @@
+#include "store/postgresql/backend.h"
+
+#include <algorithm>
+#include <exception>
+#include <optional>
+
+#include "base/log.h"
+#include "base/random.h"
+#include "store/postgresql/session.h"
+
+namespace godwit::store::postgresql {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr unsigned kMaxAttempts = 12;   // of one unit of work
+constexpr unsigned kOptimistic = 2;     // attempts before it locks what it reads
+constexpr unsigned kMaxReconnects = 3;  // attempts after a connection was lost
+constexpr auto kMaxPause = 100ms;
+constexpr unsigned kPatientTries = 5;  // looks at a transaction before its session is ended
+
+// Waits for a timer of the loop.
+class Pause {
+ public:
+  Pause(Reactor& loop, std::chrono::milliseconds d) : loop_(loop), d_(d) {}
+  bool await_ready() const { return d_ <= 0ms; }
+  void await_suspend(std::coroutine_handle<> h) {
+    timer_ = loop_.timer(Deadline::after(d_), [h] { h.resume(); });
+  }
+  void await_resume() const {}
+
+ private:
+  Reactor& loop_;
+  std::chrono::milliseconds d_;
+  std::unique_ptr<Reactor::Handle> timer_;
+};
+
+}  // namespace
+
+struct PgBackend::Unit {
+  Mode mode;
+  Reactor& home;
+  Deadline deadline;
+  Work work;
+  Done done;
+};
+
+PgBackend::PgBackend(Options options)
+    : options_(std::move(options)), node_(randomHex(8)), resolver_(std::make_shared<Resolver>()) {}
+
+PgBackend::~PgBackend() { stop(Deadline::after(5s)); }
+
+Pool& PgBackend::pool(Reactor& home) {
+  std::lock_guard lock(mu_);
+  auto& slot = pools_[&home];
+  if (!slot) slot = std::make_unique<Pool>(home, options_, options_.url, resolver_);
+  return *slot;
+}
+
+void PgBackend::finished() {
+  std::lock_guard lock(mu_);
+  if (--running_ == 0) idle_.notify_all();
+}
+
+void PgBackend::run(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) {
+  {
+    std::lock_guard lock(mu_);
+    if (stopping_) {
+      home.post([done = std::move(done)] {
+        done(Error(ErrorCode::kUnavailable, "The database is unavailable", "stopping"));
+      });
+      return;
+    }
+    ++running_;
+  }
+  Pool& mine = pool(home);
+  auto unit = std::make_shared<Unit>(Unit{mode, home, deadline, std::move(work), std::move(done)});
+  // Not from inside run(): a refusal would otherwise answer before the caller is ready for it.
+  auto finish = [this, unit](std::exception_ptr ex, std::optional<Result<Verdict>> verdict) {
+    Result<Verdict> answer = Error(ErrorCode::kInternal, "internal error", "a unit of work threw");
+    if (!ex && verdict) answer = std::move(*verdict);
+    unit->home.post([this, unit, answer = std::move(answer)]() mutable {
+      auto call = std::move(unit->done);
+      unit->work = nullptr;
+      call(std::move(answer));
+      finished();
+    });
+  };
+  spawn(perform(mine, *unit), std::move(finish));
+}
+
+Task<Result<Verdict>> PgBackend::perform(Pool& pool, Unit& unit) {
+  if (unit.deadline.expired()) {
+    co_return Error(ErrorCode::kTimeout, "The database did not answer in time", "deadline passed");
+  }
+  unsigned reconnects = 0;
+  bool snapshot = false;
+  for (unsigned attempt = 1;; ++attempt) {
+    auto manner = PgSession::Manner::kOptimistic;
+    if (unit.mode != Mode::kWrite && snapshot) manner = PgSession::Manner::kSnapshot;
+    if (unit.mode == Mode::kWrite && attempt > kOptimistic) {
+      manner = PgSession::Manner::kPessimistic;
+    }
+    PgSession session(pool, unit.mode, manner, unit.deadline, options_.max_fetch_size);
+    std::optional<Verdict> verdict;
+    std::string thrown;
+    try {
+      Task<Verdict> task = unit.work(session);
+      verdict.emplace(co_await task);
+    } catch (const std::exception& e) {
+      thrown = e.what();
+    } catch (...) {
+      thrown = "not a std::exception";
+    }
+    if (!verdict) {
+      co_await session.rollback();
+      co_return Error(ErrorCode::kInternal, "internal error", "a unit of work threw: " + thrown);
+    }
+    // A unit may end for its own reasons after a failure; a failure that another attempt may cure
+    // comes first, since what the unit then saw was not the truth.
+    bool failed = session.failure().has_value();
+    if (!failed && *verdict == Verdict::kRollback) {
+      co_await session.rollback();
+      if (session.metNeedsWrite()) {
+        co_return Error(ErrorCode::kNeedsWrite, "this changes something");
+      }
+      co_return Verdict::kRollback;
+    }
+    Result<void> committed;
+    if (failed) {
+      co_await session.rollback();
+      committed = toError(*session.failure());
+    } else {
+      committed = co_await session.commit();
+    }
+    if (committed.ok()) co_return Verdict::kCommit;
+
+    Failure why;
+    if (session.failure()) why = *session.failure();
+    bool again = why.retryable();
+    if (why.is(kNeedsSnapshot)) {
+      snapshot = true;
+      ++snapshots_;
+      continue;
+    }
+    if (session.inDoubt()) {
+      ++in_doubt_;
+      InDoubt doubt = *session.inDoubt();
+      Outcome outcome = co_await settle(pool, std::move(doubt), unit.deadline);
+      if (outcome.kind != Outcome::Kind::kUnknown) ++resolved_;
+      if (outcome.kind == Outcome::Kind::kCommitted) co_return Verdict::kCommit;
+      if (outcome.kind == Outcome::Kind::kUnknown) {
+        co_return Error(ErrorCode::kUnavailable,
+                        "The database went away; the change may or may not have been made",
+                        why.message);
+      }
+      again = true;
+    } else if (why.lost && !why.timeout) {
+      // Lost before its COMMIT was sent: the server rolls back.
+      again = ++reconnects <= kMaxReconnects;
+    }
+    if (!again || attempt >= kMaxAttempts || unit.deadline.expired()) {
+      if (again && why.retryable()) {
+        co_return Error(ErrorCode::kUnavailable, "Too many concurrent changes", why.message);
+      }
+      co_return std::move(committed).error();
+    }
+    ++retried_;
+    auto most = std::min<std::chrono::milliseconds>(kMaxPause, 1ms * (1 << std::min(attempt, 7u)));
+    auto drawn = randomBelow(static_cast<std::uint64_t>(most.count()) + 1);
+    co_await pause(unit.home, std::chrono::milliseconds(drawn));
+  }
+}
+
+Task<> PgBackend::pause(Reactor& loop, std::chrono::milliseconds d) {
+  Pause waiting(loop, d);
+  co_await waiting;
+}
+
+// Asks the database what became of a transaction whose COMMIT got no answer. "Committed" needs a
+// witness, a row that this very transaction wrote: after a crash the server may hand out the
+// numbers of transactions that never reached its log again.
+Task<PgBackend::Outcome> PgBackend::settle(Pool& pool, InDoubt doubt, Deadline deadline) {
+  Outcome out;
+  if (doubt.transaction == 0) co_return out;
+  bool ended = false;
+  for (unsigned tries = 0; !deadline.expired(); ++tries) {
+    auto lease = co_await pool.acquire(deadline);
+    if (lease.ok()) {
+      Params p;
+      p.integer(doubt.transaction).text(doubt.id).text(doubt.ref.parent).text(doubt.ref.resource);
+      auto command =
+          std::make_shared<Command>(pool.catalog().get(sql::kOutcome), std::move(p), deadline);
+      (*lease)->send(command);
+      (*lease)->sync();
+      pool.flush(*lease->operator->());
+      Answered answered(*command);
+      co_await answered;
+      const Reply& reply = command->reply;
+      if (reply.ok() && reply.rows() == 1 && !reply.null(0, 0)) {
+        std::string state(reply.text(0, 0));
+        if (state == "aborted") {
+          out.kind = Outcome::Kind::kAborted;
+          co_return out;
+        }
+        if (state == "committed") {
+          if (reply.boolean(0, 1)) out.kind = Outcome::Kind::kCommitted;
+          co_return out;
+        }
+        if (!ended && tries >= kPatientTries) {
+          // Its session still waits for a client that will not come back, and holds locks.
+          ended = true;
+          Params who;
+          who.integer(doubt.transaction).integer(doubt.backend_pid);
+          auto end = std::make_shared<Command>(pool.catalog().get(sql::kEndBackend), std::move(who),
+                                               deadline);
+          (*lease)->send(end);
+          (*lease)->sync();
+          pool.flush(*lease->operator->());
+          Answered done(*end);
+          co_await done;
+        }
+      } else if (reply.ok()) {
+        co_return out;  // too old to be known
+      }
+    }
+    auto wait = std::chrono::milliseconds(20 + randomBelow(30) * std::min(tries + 1, 4u));
+    co_await pause(pool.loop(), wait);
+  }
+  co_return out;
+}
+
+void PgBackend::ping(Reactor& home, Deadline deadline, bool write, std::function<void(bool)> done) {
+  {
+    std::lock_guard lock(mu_);
+    if (stopping_) {
+      home.post([done = std::move(done)] { done(false); });
+      return;
+    }
+    ++running_;
+  }
+  Pool& mine = pool(home);
+  auto finish = [this, &home, done = std::move(done)](std::exception_ptr ex,
+                                                      std::optional<bool> alive) {
+    bool answer = !ex && alive && *alive;
+    home.post([this, done, answer] {
+      done(answer);
+      finished();
+    });
+  };
+  spawn(beat(mine, deadline, write), std::move(finish));
+}
+
+Task<bool> PgBackend::beat(Pool& pool, Deadline deadline, bool write) {
+  auto lease = co_await pool.acquire(deadline);
+  if (!lease.ok()) co_return false;
+  Params p;
+  if (write) p.text(node_);
+  auto command = std::make_shared<Command>(pool.catalog().get(write ? sql::kBeat : sql::kPing),
+                                           std::move(p), deadline);
+  (*lease)->send(command);
+  (*lease)->sync();
+  pool.flush(*lease->operator->());
+  Answered answered(*command);
+  co_await answered;
+  if (!command->reply.ok()) {
+    log::warn("heartbeat failed",
+              {{"backend", "postgresql"}, {"reason", command->reply.failure().message}});
+  }
+  co_return command->reply.ok();
+}
+
+PgBackend::Counters PgBackend::counters(Reactor& home) {
+  Counters out;
+  out.pool = pool(home).stats();
+  out.retried = retried_;
+  out.snapshots = snapshots_;
+  out.in_doubt = in_doubt_;
+  out.resolved = resolved_;
+  return out;
+}
+
+void PgBackend::stop(Deadline deadline) {
+  std::unordered_map<Reactor*, std::unique_ptr<Pool>> pools;
+  {
+    std::unique_lock lock(mu_);
+    stopping_ = true;
+    if (pools_.empty()) return;
+    auto drained = [this] { return running_ == 0; };
+    if (deadline.isNever()) {
+      idle_.wait(lock, drained);
+    } else if (!idle_.wait_until(lock, deadline.when(), drained)) {
+      log::warn("database work abandoned at stop", {{"units", running_}});
+    }
+    pools.swap(pools_);
+  }
+  // Each pool ends on its own loop. One whose loop no longer runs is left to the process's end.
+  struct Left {
+    std::mutex mu;
+    std::condition_variable gone;
+    std::size_t count = 0;
+  };
+  auto left = std::make_shared<Left>();
+  left->count = pools.size();
+  for (auto& [home, one] : pools) {
+    home->post([mine = std::move(one), left]() mutable {
+      mine->stop();
+      mine.reset();
+      std::lock_guard lock(left->mu);
+      --left->count;
+      left->gone.notify_all();
+    });
+  }
+  std::unique_lock lock(left->mu);
+  auto until = deadline.isNever() ? Deadline::after(5s) : Deadline::after(1s);
+  left->gone.wait_until(lock, until.when(), [&] { return left->count == 0; });
+}
+
+}  // namespace godwit::store::postgresql

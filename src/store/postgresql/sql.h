@@ -1,0 +1,128 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+// The fixed statements. Parameters: $1 id, $2 parent, $3 resource, unless said otherwise.
+namespace godwit::store::postgresql::sql {
+
+inline constexpr std::string_view kBegin = "BEGIN";
+inline constexpr std::string_view kBeginRead = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+inline constexpr std::string_view kCommit = "COMMIT";
+inline constexpr std::string_view kRollback = "ROLLBACK";
+
+// Writers of one list take turns until they commit, so that its timestamps grow in the order in
+// which they become visible. The key is the one newer Kinto versions take inside their trigger.
+// $1 parent, $2 resource.
+inline constexpr std::string_view kLockList =
+    "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))";
+
+inline constexpr std::string_view kGet =
+    "SELECT data, last_modified FROM objects"
+    " WHERE id = $1 AND parent_id = $2 AND resource_name = $3 AND NOT deleted";
+
+// $1 parent, $2 resource. NULL when the list has none.
+inline constexpr std::string_view kTimestamp =
+    "SELECT GREATEST((SELECT last_modified FROM objects WHERE parent_id = $1 AND resource_name = $2"
+    " ORDER BY last_modified DESC LIMIT 1),"
+    " (SELECT last_modified FROM timestamps WHERE parent_id = $1 AND resource_name = $2))";
+inline constexpr std::string_view kMakeTimestamp =
+    "INSERT INTO timestamps (parent_id, resource_name, last_modified)"
+    " VALUES ($1, $2, date_trunc('milliseconds', clock_timestamp()::timestamp))"
+    " ON CONFLICT (parent_id, resource_name) DO NOTHING";
+
+// Which groups, ACEs and object one read wants together.
+struct LoadShape {
+  bool groups = false;
+  bool aces = false;
+  bool object = false;
+};
+// Parameters in this order, for what is wanted: user; array of URIs; id, parent, resource.
+// Rows: kind ('g', 'a', 'o'), three texts, data, last_modified.
+std::string_view load(LoadShape shape);
+
+// How a write treats what is there. $4 data, then, with `at`, $5 the requested timestamp (ms);
+// with kExpected, the last parameter is the timestamp (us) the object must still have.
+// Result: last_modified, transaction id. No row: the condition does not hold.
+enum class Write : unsigned char {
+  kCreate,    // no live object
+  kUpsert,    // whatever
+  kExpected,  // a live object with that very timestamp
+};
+std::string_view write(Write kind, bool at);
+// As kExpected or without condition; $4 (with `at`) the requested timestamp.
+std::string_view remove(bool expected, bool at);
+
+// --- Groups and entries
+inline constexpr std::string_view kGroupsOf =
+    "SELECT DISTINCT principal FROM user_principals"
+    " WHERE user_id IN ($1, 'system.Authenticated')";
+inline constexpr std::string_view kAddGroup =
+    "INSERT INTO user_principals (user_id, principal) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+inline constexpr std::string_view kRemoveGroup =
+    "DELETE FROM user_principals WHERE user_id = $1 AND principal = $2";
+inline constexpr std::string_view kRemovePrincipal =
+    "DELETE FROM user_principals WHERE principal LIKE $1";
+
+// $1 array of URIs.
+inline constexpr std::string_view kAces =
+    "SELECT object_id, permission, principal FROM access_control_entries"
+    " WHERE object_id = ANY($1::text[])";
+// $1 URI, $2 permissions named, $3 and $4 the entries they shall have.
+inline constexpr std::string_view kReplaceAces =
+    "WITH gone AS (DELETE FROM access_control_entries WHERE object_id = $1"
+    " AND permission = ANY($2::text[]) AND (permission, principal) NOT IN"
+    " (SELECT p, q FROM unnest($3::text[], $4::text[]) AS n(p, q)))"
+    " INSERT INTO access_control_entries (object_id, permission, principal)"
+    " SELECT $1, p, q FROM unnest($3::text[], $4::text[]) AS n(p, q) ON CONFLICT DO NOTHING";
+inline constexpr std::string_view kAddAce =
+    "INSERT INTO access_control_entries (object_id, permission, principal) VALUES ($1, $2, $3)"
+    " ON CONFLICT DO NOTHING";
+inline constexpr std::string_view kRemoveAce =
+    "DELETE FROM access_control_entries WHERE object_id = $1 AND permission = $2"
+    " AND principal = $3";
+// $1 array of URIs.
+inline constexpr std::string_view kRemoveAces =
+    "DELETE FROM access_control_entries WHERE object_id = ANY($1::text[])";
+// $1 LIKE pattern, $2 its fixed prefix, $3 the end of that prefix.
+inline constexpr std::string_view kRemoveAcesLike =
+    "DELETE FROM access_control_entries WHERE object_id >= $2 AND object_id < $3"
+    " AND object_id LIKE $1";
+// $1 array of principals.
+inline constexpr std::string_view kAccessible =
+    "SELECT object_id, permission, principal FROM access_control_entries"
+    " WHERE principal = ANY($1::text[])";
+// $2 LIKE patterns, $3 permissions, $4 how many slashes a match has (-1: any), all arrays.
+inline constexpr std::string_view kAccessibleWithin =
+    "SELECT DISTINCT object_id, permission, principal FROM access_control_entries"
+    " JOIN unnest($2::text[], $3::text[], $4::int[]) AS b(pattern, perm, slashes)"
+    " ON permission = b.perm AND object_id LIKE b.pattern"
+    " AND (b.slashes < 0"
+    " OR length(object_id) - length(replace(object_id, '/', '')) = b.slashes)"
+    " WHERE principal = ANY($1::text[])";
+
+// --- Everything
+inline constexpr std::string_view kHeartbeatResource = "__heartbeat__";
+inline constexpr std::string_view kCounts =
+    "SELECT resource_name, deleted, count(*) FROM objects"
+    " WHERE resource_name <> '__heartbeat__' GROUP BY resource_name, deleted";
+inline constexpr std::string_view kPing = "SELECT 1";
+// One row per node name, so that beats neither pile up nor meet. $1 id.
+inline constexpr std::string_view kBeat =
+    "INSERT INTO objects (id, parent_id, resource_name, data, last_modified, deleted)"
+    " VALUES ($1, '__heartbeat__/' || $1, '__heartbeat__', '{}', NULL, FALSE)"
+    " ON CONFLICT (id, parent_id, resource_name)"
+    " DO UPDATE SET data = EXCLUDED.data, last_modified = EXCLUDED.last_modified";
+// $1 transaction id, $2 id, $3 parent, $4 resource: the transaction's state, whether its row is
+// there, and whether this session may end the backend that still runs it.
+inline constexpr std::string_view kOutcome =
+    "SELECT txid_status($1::bigint),"
+    " EXISTS (SELECT 1 FROM objects WHERE id = $2 AND parent_id = $3 AND resource_name = $4"
+    " AND xmin::text = ($1::bigint & 4294967295)::text)";
+// Ends the session of a vanished connection that keeps its transaction open. $1 transaction id,
+// $2 process id.
+inline constexpr std::string_view kEndBackend =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid = $2::bigint::int AND backend_xid::text = ($1::bigint & 4294967295)::text";
+
+}  // namespace godwit::store::postgresql::sql

@@ -1,0 +1,356 @@
+// What a service tells: status, metrics, and its state for a re-exec.
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+#include <ctime>
+
+#include "supervise/procfs.h"
+#include "supervise/service.h"
+
+namespace godwit::supervise {
+namespace {
+
+void keep(const UniqueFd& fd) {
+  if (fd) ::fcntl(fd.get(), F_SETFD, 0);
+}
+
+UniqueFd adopt(const JsonValue& v) {
+  int fd = static_cast<int>(v.num(-1));
+  if (fd >= 0) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return UniqueFd(fd);
+}
+
+std::string isoTime(std::int64_t seconds) {
+  time_t t = static_cast<time_t>(seconds);
+  tm parts{};
+  gmtime_r(&t, &parts);
+  char buffer[32];
+  std::size_t n = strftime(buffer, sizeof buffer, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return {buffer, n};
+}
+
+constexpr std::string_view kModes[] = {"slots", "unix", "shared"};
+
+}  // namespace
+
+std::string Service::summary() const {
+  std::string out;
+  for (const GenRecord& g : machine_.generations()) {
+    if (g.state == GenState::kDead) continue;
+    out += (out.empty() ? "" : ", ") + std::string("gen ") + std::to_string(g.id) + " " +
+           std::string(supervise::name(g.state));
+  }
+  if (out.empty()) out = std::string(supervise::name(machine_.state()));
+  if (!failures_.empty() &&
+      failures_.front().gen > (machine_.active() ? machine_.active()->id : 0)) {
+    out += ", gen " + std::to_string(failures_.front().gen) +
+           " failed: " + failures_.front().reason.text;
+  }
+  return out;
+}
+
+std::string Service::stderrOf(int gen) const {
+  const GenRecord* active = machine_.active();
+  if (gen == 0 && active) gen = active->id;
+  if (const Running* r = find(gen); r && r->err) return r->err->tail();
+  for (const Failure& f : failures_) {
+    if (f.gen == gen) return f.stderr_tail;
+  }
+  return "";
+}
+
+std::string Service::environmentNames() const {
+  const GenRecord* active = machine_.active();
+  const Running* r = active ? find(active->id) : nullptr;
+  std::string out;
+  if (!r) return out;
+  for (const auto& [k, v] : r->release->env) out += k + "\n";
+  return out;
+}
+
+std::string Service::failureText(const AttemptResult& result) const {
+  for (const Failure& f : failures_) {
+    if (f.gen == result.gen && result.gen != 0) return f.stderr_tail;
+  }
+  return "";
+}
+
+void Service::writeStatus(JsonWriter& out) const {
+  TimeNs now = monotonicNow();
+  const GenRecord* active = machine_.active();
+  out.beginObject().field("service", name());
+  out.field("state", supervise::name(machine_.state())).field("pending", machine_.pending());
+  out.field("active", active ? active->id : 0);
+  if (active) out.field("since", isoTime(active_since_));
+  if (machine_.rolledBackFrom() != 0) out.field("rolled_back_from", machine_.rolledBackFrom());
+  if (machine_.canaryPercent() != 0) out.field("canary_percent", machine_.canaryPercent());
+  std::uint64_t failed = 0;
+  for (const auto& [reason, n] : metrics_.reloads_failed) failed += n;
+  out.key("reloads").beginObject().field("ok", metrics_.reloads_ok).field("failed", failed);
+  out.endObject().field("restarts", machine_.restarts());
+  if (machine_.restartAt() > now) {
+    out.key("restart_in_s").raw(formatSeconds(machine_.restartAt() - now));
+  }
+  out.key("listen").beginArray();
+  for (const auto& l : listeners_) {
+    out.beginObject().field("name", l->spec().name).field("addr", l->spec().address());
+    out.field("mode", kModes[static_cast<std::size_t>(l->kind())]);
+    out.field("active_slot", l->activeSlot()).key("queue").beginArray();
+    for (int k = 0; k < l->slotCount(); ++k) out.integer(l->queueLength(k));
+    out.endArray().field("backlog", l->spec().backlog).endObject();
+  }
+  out.endArray().key("generations").beginArray();
+  for (const GenRecord& g : machine_.generations()) {
+    const Running* r = find(g.id);
+    out.beginObject().field("gen", g.id).field("pid", r ? r->pid : 0);
+    out.field("state", supervise::name(g.state)).field("slot", g.slot);
+    if (g.ready_at != 0) out.field("ready_ms", (g.ready_at - g.started) / kMs);
+    out.key("age_s").raw(formatSeconds(now - g.started));
+    if (r) {
+      if (r->paused) out.field("paused", true);
+      out.field("rss", treeRss(r->pid));
+      if (!r->release->release.empty()) out.field("release", r->release->release);
+      out.field("cwd", r->release->cwd);
+      if (!r->status.empty()) out.field("status", r->status);
+    }
+    out.endObject();
+  }
+  out.endArray();
+  if (!failures_.empty()) {
+    const Failure& f = failures_.front();
+    out.key("last_failure").beginObject().field("gen", f.gen).field("reason", f.reason.kind);
+    out.field("detail", f.reason.text);
+    if (f.code >= 0) out.field("code", f.code);
+    out.field("after_ms", f.after / kMs).field("stderr", f.stderr_tail).endObject();
+  }
+  out.endObject();
+}
+
+void Service::writeMetrics(MetricsText& out) const {
+  MetricsText::Labels mine = {{"service", name()}};
+  auto with = [&](std::string_view key, std::string value) {
+    MetricsText::Labels l = mine;
+    l.emplace_back(key, std::move(value));
+    return l;
+  };
+  const GenRecord* active = machine_.active();
+  out.gauge("godwit_run_generation", "Number of the active generation, 0 when there is none.", mine,
+            active ? active->id : 0);
+  for (std::size_t s = 0; s + 1 < kGenStates; ++s) {
+    int n = 0;
+    for (const GenRecord& g : machine_.generations()) n += g.state == GenState(s);
+    out.gauge("godwit_run_generations", "Generations in each state.",
+              with("state", std::string(supervise::name(GenState(s)))), n);
+  }
+  auto reload = [&](const std::string& result, const std::string& reason, std::uint64_t n) {
+    MetricsText::Labels l = with("result", result);
+    l.emplace_back("reason", reason);
+    out.counter("godwit_run_reload_total", "Starts and reloads that have ended.", l,
+                static_cast<double>(n));
+  };
+  reload("ok", "", metrics_.reloads_ok);
+  for (const auto& [reason, n] : metrics_.reloads_failed) reload("failed", reason, n);
+  metrics_.reload_seconds.write(out, "godwit_run_reload_seconds",
+                                "From spawn until the old generation was told to end.", mine);
+  metrics_.ready_seconds.write(out, "godwit_run_ready_seconds", "From spawn to readiness.", mine);
+  metrics_.drain_seconds.write(out, "godwit_run_drain_seconds",
+                               "From the stop signal to the end of the last process.", mine);
+  for (const auto& [code, n] : metrics_.exits) {
+    out.counter("godwit_run_child_exits_total", "Ends of generations by exit code.",
+                with("code", code), static_cast<double>(n));
+  }
+  out.counter("godwit_run_kills_total", "SIGKILLs sent.", mine,
+              static_cast<double>(metrics_.kills));
+  out.counter("godwit_run_rollbacks_total", "Returns to an older generation that still ran.", mine,
+              static_cast<double>(metrics_.rollbacks));
+  out.gauge("godwit_run_restart_backoff_seconds", "Delay of the restart under way.", mine,
+            static_cast<double>(metrics_.restart_backoff) / static_cast<double>(kSecond));
+  for (const auto& l : listeners_) {
+    for (int k = 0; k < l->slotCount(); ++k) {
+      int n = l->queueLength(k);
+      if (n < 0) continue;
+      MetricsText::Labels labels = with("listen", l->spec().name);
+      labels.emplace_back("slot", std::to_string(k));
+      out.gauge("godwit_run_accept_queue", "Connections waiting to be accepted.", labels, n);
+    }
+  }
+  out.counter("godwit_run_leftover_reset_total",
+              "Connections that reached a retired generation and were reset.", mine,
+              static_cast<double>(metrics_.leftover_resets));
+  for (const auto& [id, r] : running_) {
+    if (r->leader_gone) continue;
+    out.gauge("godwit_run_child_rss_bytes", "Resident memory of a generation's processes.",
+              with("gen", std::to_string(id)), static_cast<double>(treeRss(r->pid)));
+  }
+}
+
+namespace {
+
+void saveRelease(JsonWriter& out, const std::shared_ptr<const ReleaseSpec>& r) {
+  out.beginObject();
+  if (r) {
+    out.field("cwd", r->cwd).field("cwd_fd", r->cwd_fd.get()).field("release", r->release);
+    out.field("executable", r->executable).key("command").beginArray();
+    for (const std::string& w : r->command) out.string(w);
+    out.endArray().key("env").beginObject();
+    for (const auto& [k, v] : r->env) out.field(k, v);
+    out.endObject();
+    keep(r->cwd_fd);
+  }
+  out.endObject();
+}
+
+std::shared_ptr<ReleaseSpec> loadRelease(const JsonValue& v) {
+  if (!v.has("cwd")) return nullptr;
+  auto out = std::make_shared<ReleaseSpec>();
+  out->cwd = v.at("cwd").str();
+  // A descriptor may be shared by two specs; each needs one of its own.
+  int fd = static_cast<int>(v.at("cwd_fd").num(-1));
+  if (fd >= 0) out->cwd_fd.reset(::fcntl(fd, F_DUPFD_CLOEXEC, 3));
+  out->release = v.at("release").str();
+  out->executable = v.at("executable").str();
+  for (const JsonValue& w : v.at("command").items()) out->command.push_back(w.str());
+  for (const auto& [k, w] : v.at("env").members()) out->env[k] = w.str();
+  return out;
+}
+
+}  // namespace
+
+void Service::save(JsonWriter& out) const {
+  out.beginObject().field("name", name()).field("notify", notify_.fd());
+  out.field("notify_path", notify_.path()).field("was_ready", was_ready_);
+  if (notify_.fd() >= 0) ::fcntl(notify_.fd(), F_SETFD, 0);
+  out.field("active_since", active_since_).field("reloads_ok", metrics_.reloads_ok);
+  out.field("kills", metrics_.kills).field("leftover", metrics_.leftover_resets);
+  out.key("reloads_failed").beginObject();
+  for (const auto& [k, n] : metrics_.reloads_failed) out.field(k, n);
+  out.endObject().key("exits").beginObject();
+  for (const auto& [k, n] : metrics_.exits) out.field(k, n);
+  out.endObject().field("mark_pid", static_cast<int>(::getpid()));
+  out.key("machine");
+  machine_.save(out);
+  out.key("listeners").beginArray();
+  for (const auto& l : listeners_) l->save(out);
+  out.endArray().key("last_good");
+  saveRelease(out, last_good_);
+  out.key("running").beginArray();
+  for (const auto& [id, r] : running_) {
+    out.beginObject().field("gen", id).field("slot", r->slot).field("pid", r->pid);
+    out.field("pidfd", r->pidfd.get()).field("exec", r->exec_result.get());
+    out.field("exec_done", r->exec_done).field("leader_gone", r->leader_gone);
+    out.field("paused", r->paused).field("started", r->started).field("command", r->command);
+    out.field("status", r->status).field("probe", r->probe_listener.get());
+    out.field("probe_path", r->probe_path);
+    out.field("out", r->out ? r->out->fd() : -1).field("err", r->err ? r->err->fd() : -1);
+    out.field("err_tail", r->err ? r->err->tail() : "").key("release");
+    saveRelease(out, r->release);
+    out.endObject();
+    keep(r->pidfd);
+    keep(r->exec_result);
+    keep(r->probe_listener);
+    if (r->out && r->out->fd() >= 0) ::fcntl(r->out->fd(), F_SETFD, 0);
+    if (r->err && r->err->fd() >= 0) ::fcntl(r->err->fd(), F_SETFD, 0);
+  }
+  out.endArray().endObject();
+}
+
+Result<> Service::restore(const JsonValue& in) {
+  const auto& saved = in.at("listeners").items();
+  for (const ListenSpec& spec : options_.listens) {
+    const JsonValue* mine = nullptr;
+    for (const JsonValue& v : saved) {
+      if (v.at("name").str() == spec.name) mine = &v;
+    }
+    auto l = mine ? Listener::restore(spec, *mine)
+                  : Listener::create(spec, options_.policy.slots, shared_.inherited_fds, name());
+    if (!l.ok()) return std::move(l).error();
+    if ((*l)->kind() != Listener::Kind::kShared) {
+      options_.policy.slots = std::min(options_.policy.slots, (*l)->slotCount());
+      options_.policy.has_queue = true;
+    }
+    listeners_.push_back(std::move(*l));
+  }
+  machine_.setPolicy(options_.policy);
+  GODWIT_TRY(machine_.restore(in.at("machine")));
+  GODWIT_TRY(notify_.adopt(adopt(in.at("notify")), in.at("notify_path").str()));
+  if (!options_.log.empty()) {
+    log_ = std::make_unique<Sink>(shared_.loop, options_.log);
+    GODWIT_TRY(log_->reopen());
+  }
+  if (!options_.watch.empty()) {
+    watch_ = std::make_unique<PathWatch>(shared_.loop, [this] { recycle("watch"); });
+    GODWIT_TRY(watch_->open(options_.watch, shared_.logical_cwd));
+  }
+  was_ready_ = in.at("was_ready").flag();
+  active_since_ = in.at("active_since").num();
+  metrics_.reloads_ok = static_cast<std::uint64_t>(in.at("reloads_ok").num());
+  metrics_.kills = static_cast<std::uint64_t>(in.at("kills").num());
+  metrics_.leftover_resets = static_cast<std::uint64_t>(in.at("leftover").num());
+  for (const auto& [k, v] : in.at("reloads_failed").members()) {
+    metrics_.reloads_failed[k] = static_cast<std::uint64_t>(v.num());
+  }
+  for (const auto& [k, v] : in.at("exits").members()) {
+    metrics_.exits[k] = static_cast<std::uint64_t>(v.num());
+  }
+  last_good_ = loadRelease(in.at("last_good"));
+  for (const JsonValue& v : in.at("running").items()) {
+    auto r = std::make_unique<Running>();
+    r->id = static_cast<int>(v.at("gen").num());
+    r->slot = static_cast<int>(v.at("slot").num());
+    r->pid = static_cast<pid_t>(v.at("pid").num());
+    r->pidfd = adopt(v.at("pidfd"));
+    r->exec_result = adopt(v.at("exec"));
+    r->exec_done = v.at("exec_done").flag();
+    r->leader_gone = v.at("leader_gone").flag();
+    r->paused = v.at("paused").flag();
+    r->started = v.at("started").num();
+    r->command = v.at("command").str();
+    r->status = v.at("status").str();
+    r->probe_listener = adopt(v.at("probe"));
+    r->probe_path = v.at("probe_path").str();
+    r->release = loadRelease(v.at("release"));
+    if (!r->release || r->id <= 0 || r->pid <= 1) {
+      return Error(ErrorCode::kInvalid, "not a generation of this program");
+    }
+    auto pipe = [&](const JsonValue& fd, Sink& sink) {
+      std::unique_ptr<OutputPipe> p;
+      UniqueFd end = adopt(fd);
+      if (!end) return p;
+      p = std::make_unique<OutputPipe>(shared_.loop, sink);
+      if (!p->adopt(std::move(end)).ok()) p.reset();
+      return p;
+    };
+    r->out = pipe(v.at("out"), log_ ? *log_ : shared_.own_out);
+    r->err = pipe(v.at("err"), log_ ? *log_ : shared_.own_err);
+    if (r->err) r->err->setTail(v.at("err_tail").str());
+    if (options_.log_prefix) {
+      std::string prefix =
+          "[gen " + std::to_string(r->id) + " pid " + std::to_string(r->pid) + "] ";
+      if (r->out) r->out->setPrefix(prefix);
+      if (r->err) r->err->setPrefix(prefix);
+    }
+    Running& kept = *r;
+    running_[r->id] = std::move(r);
+    if (kept.leader_gone) {
+      dirty_ = true;
+    } else {
+      watchProcess(kept);
+    }
+    const GenRecord* g = machine_.find(kept.id);
+    if (!g) return Error(ErrorCode::kInvalid, "a generation without a record");
+    if (g->state == GenState::kStarting) {
+      // Conditions begin anew; what was met before is met again, or the timeout decides.
+      SpawnPlan none;
+      std::vector<UniqueFd> ends;
+      GODWIT_TRY(prepareReadiness(kept, none, ends));
+      kept.readiness->start();
+      if (kept.exec_done) kept.readiness->running();
+    }
+    if (g->state == GenState::kActive) routing_.active = g->id;
+  }
+  healthFollows();
+  armAge();
+  return {};
+}
+
+}  // namespace godwit::supervise
