@@ -241,7 +241,7 @@ Aggregator::Series* Aggregator::find(const StatsdLine& line) {
   }
   Alias& a = aliases_[h & (aliases_.size() - 1)];
   auto same = [&] {
-    std::string_view raw = a.raw;
+    std::string_view raw(a.raw.get(), a.size);
     std::size_t n = line.name.size() + line.inline_tags.size() + line.tags.size() +
                     line.container.size() + 3;
     if (raw.size() != n) return false;
@@ -261,13 +261,16 @@ Aggregator::Series* Aggregator::find(const StatsdLine& line) {
   if (!s->name) return s;  // an overflow series: which one depends on the window
   a.hash = h;
   a.series = s;
-  a.raw.assign(line.name);
-  a.raw += '|';
-  a.raw += line.inline_tags;
-  a.raw += '|';
-  a.raw += line.tags;
-  a.raw += '|';
-  a.raw += line.container;
+  std::string raw(line.name);
+  raw += '|';
+  raw += line.inline_tags;
+  raw += '|';
+  raw += line.tags;
+  raw += '|';
+  raw += line.container;
+  a.raw = std::make_unique_for_overwrite<char[]>(raw.size());
+  std::memcpy(a.raw.get(), raw.data(), raw.size());
+  a.size = static_cast<std::uint32_t>(raw.size());
   return s;
 }
 
@@ -325,7 +328,7 @@ Aggregator::Series* Aggregator::lookup(const std::string& key, Kind kind, std::s
   s->kind = kind;
   if (!name.empty()) s->name = &names_[std::string(name)];
   Series* raw = s.get();
-  series_.emplace(key, std::move(s));
+  series_.emplace(raw->key, std::move(s));
   return raw;
 }
 
@@ -454,10 +457,10 @@ void Aggregator::finishWindow(std::int64_t next) {
   evict();
 }
 
-// The cache holds twice what a window may; gauges are state, not cache, until their time is up.
+// Above half of what a window may hold nothing is kept over; gauges are state, not cache, until their time is up.
 void Aggregator::evict() {
   std::int64_t ttl = std::max<std::int64_t>(1, options_.gauge_ttl_ns / options_.interval_ns);
-  bool full = series_.size() > 2 * options_.max_series;
+  bool full = series_.size() > options_.max_series / 2;
   std::int64_t hour = std::max<std::int64_t>(1, 3'600'000'000'000 / options_.interval_ns);
   bool scan = full || (window_ != kNone && window_ % 16 == 0);
   if (!scan) return;
@@ -486,7 +489,7 @@ void Aggregator::evict() {
   for (auto& [key, s] : series_) {
     if (!s->name) continue;
     std::size_t begin = key.find(kField) + 1;
-    s->name = &names_[key.substr(begin, key.find(kField, begin) - begin)];
+    s->name = &names_[std::string(key.substr(begin, key.find(kField, begin) - begin))];
   }
 }
 

@@ -42,7 +42,7 @@ constexpr std::array kOptions = {
     Row{"spool", "path", kText, "",
         "Directory of the spool; empty: $GODWIT_SPOOL, else /var/lib/godwit/spool, else under "
         "$XDG_STATE_HOME."},
-    Row{"spool", "segment_size", kSize, "8MiB", "Size of the segments of the agent's own lanes."},
+    Row{"spool", "segment_size", kSize, "4MiB", "Size of the segments of the agent's own lanes."},
     Row{"spool", "max_bytes", kSize, "1GiB", "Disk space for all lanes together."},
     Row{"spool", "max_lane_bytes", kSize, "256MiB", "Disk space for one lane."},
     Row{"spool", "min_free", kNumber, "5",

@@ -61,10 +61,12 @@ CumulativeSeries& SeriesStore::insert(std::string key, SeriesKind kind, std::str
   s->kind = kind;
   s->name = name;
   s->labels = std::move(labels);
+  s->labels.shrink_to_fit();
+  s->key = std::move(key);
   s->per_second = per_second;
   s->start_ns = log_ns;
   CumulativeSeries& ref = *s;
-  series_.emplace(std::move(key), std::move(s));
+  series_.emplace(ref.key, std::move(s));
   ++per_name_[std::string(name)];
   return ref;
 }
