@@ -1,5 +1,5 @@
-// StatsD windows: a pure function of the datagrams in the log. Feed it frames in order and it gives,
-// at the end of each window, the same points however often it was interrupted and restored.
+// StatsD windows: a pure function of the datagrams in the log. Feed it frames in order and it
+// gives, at the end of each window, the same points however often it was interrupted and restored.
 // No I/O, one thread.
 #pragma once
 
@@ -50,7 +50,7 @@ struct AggregatorOptions {
 struct AggregatorCounts {
   std::uint64_t lines = 0;
   std::uint64_t good = 0;
-  std::uint64_t overflowed = 0;     // lines that went into an overflow series (they are good, too)
+  std::uint64_t overflowed = 0;  // lines that went into an overflow series (they are good, too)
   std::uint64_t tags_cut = 0;
   std::uint64_t events_dropped = 0;  // good lines beyond the bound for events in one window
   std::uint64_t points = 0;          // given out
@@ -105,7 +105,7 @@ class Aggregator {
     std::int64_t window = kNone;
   };
   struct Series {
-    std::string key;  // kind, optional time, name, tags; see makeKey()
+    std::string key;               // kind, optional time, name, tags; see makeKey()
     std::int64_t touched = kNone;  // window
     double value = 0;
     Kind kind{};

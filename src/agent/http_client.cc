@@ -124,7 +124,8 @@ HttpAnswer HttpClient::post(const std::string& url, const std::vector<std::strin
   curl_slist* list = nullptr;
   for (const auto& h : headers) list = curl.slist_append(list, h.c_str());
   list = curl.slist_append(list, "Expect:");
-  auto ms = static_cast<long>(std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
+  auto ms =
+      static_cast<long>(std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count());
   curl.easy_setopt(e, CURLOPT_URL, url.c_str());
   curl.easy_setopt(e, CURLOPT_POST, 1L);
   curl.easy_setopt(e, CURLOPT_POSTFIELDS, body.data());

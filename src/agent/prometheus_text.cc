@@ -166,7 +166,7 @@ void appendPrometheus(std::string& out, const std::vector<CumulativeSeries*>& se
     auto it = families.find(name);
     // One name, one type: a second type gets a name of its own.
     if (it != families.end() && it->second.kind != s->kind) {
-      name += s->kind == SeriesKind::kGauge ? "_gauge"
+      name += s->kind == SeriesKind::kGauge     ? "_gauge"
               : s->kind == SeriesKind::kCounter ? "_counter"
                                                 : "_timer";
     }

@@ -72,8 +72,8 @@ CumulativeSeries& SeriesStore::insert(std::string key, SeriesKind kind, std::str
 }
 
 CumulativeSeries& SeriesStore::find(SeriesKind kind, const metrics::Dims& dims,
-                                    std::string_view name, std::string_view host,
-                                    double per_second, std::int64_t log_ns) {
+                                    std::string_view name, std::string_view host, double per_second,
+                                    std::int64_t log_ns) {
   metrics::Dims labels;
   labels.reserve(dims.size() + 1);
   bool has_host = host.empty();

@@ -20,9 +20,9 @@ struct CumulativeSeries {
   std::string key;  // owned here, viewed by the store's map
   SeriesKind kind{};
   std::string name;
-  metrics::Dims labels;    // sorted by key
-  double per_second = 0;   // timers: 0 is "no unit"; divide by it to get seconds
-  double value = 0;        // counter, gauge
+  metrics::Dims labels;                     // sorted by key
+  double per_second = 0;                    // timers: 0 is "no unit"; divide by it to get seconds
+  double value = 0;                         // counter, gauge
   std::unique_ptr<metrics::Sketch> sketch;  // timer
   std::int64_t start_ns = 0;
   std::int64_t last_ns = 0;  // of the newest sample
