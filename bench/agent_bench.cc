@@ -153,8 +153,8 @@ int blast(int argc, char** argv) {
     if (r <= 0) break;
     sent += r;
     if (rate > 0) {
-      std::this_thread::sleep_until(
-          begin + std::chrono::nanoseconds(static_cast<long long>(static_cast<double>(sent) / rate * 1e9)));
+      std::this_thread::sleep_until(begin + std::chrono::nanoseconds(static_cast<long long>(
+                                                static_cast<double>(sent) / rate * 1e9)));
     }
   }
   double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

@@ -11,9 +11,8 @@ using namespace godwit::agent;
 namespace {
 std::string points(Aggregator& a) {
   std::string out;
-  a.close(2, [&](const godwit::metrics::Metrics& m) {
-    out += godwit::metrics::encodeMetrics(m, 0);
-  });
+  a.close(2,
+          [&](const godwit::metrics::Metrics& m) { out += godwit::metrics::encodeMetrics(m, 0); });
   return out;
 }
 void check(bool ok) {

@@ -1,5 +1,6 @@
 #include "agent/agent.h"
 
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -57,6 +58,10 @@ Agent::Agent(Config config, std::string config_path)
 Agent::~Agent() = default;
 
 int Agent::run() {
+  // A dozen threads that allocate little: two arenas instead of one for each.
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_TRIM_THRESHOLD, 256 * 1024);
+  ::mallopt(M_MMAP_THRESHOLD, 256 * 1024);  // large transient buffers go back to the system
   configureLog(config_.section("agent"));
   for (const auto& note : config_.notes) log::info("config.note", {{"note", note}});
   sigset_t set;
@@ -121,8 +126,7 @@ Result<> Agent::start() {
   ag.kinto_names = st.text("preset") == "kinto";
   ag.statsd.gauge_delta = st.flag("gauge_delta");
   ag.statsd.etsy_compat = st.flag("etsy_compat");
-  aggregation_ =
-      std::make_unique<Aggregation>(*log_, *inlet_, ag, a.flag("flush_partial_on_exit"));
+  aggregation_ = std::make_unique<Aggregation>(*log_, *inlet_, ag, a.flag("flush_partial_on_exit"));
   GODWIT_TRY(openPublishers());
   if (config_.section("redis").flag("enabled")) redis_ = makeRedis();
   GODWIT_TRY(openReceivers());
@@ -273,9 +277,8 @@ void Agent::onSignal() {
 void Agent::beginDrain(const char* why) {
   state_ = State::kDraining;
   drain_began_ = std::chrono::steady_clock::now();
-  drain_deadline_ = Deadline::after(
-      std::chrono::duration_cast<Deadline::Clock::duration>(
-          config_.section("agent").duration("drain_deadline")));
+  drain_deadline_ = Deadline::after(std::chrono::duration_cast<Deadline::Clock::duration>(
+      config_.section("agent").duration("drain_deadline")));
   sdNotify("STOPPING=1");
   log::info("agent.draining", {{"why", why}});
   if (self_timer_) loop_.cancel(self_timer_);
@@ -320,11 +323,11 @@ void Agent::finish() {
                                     {"spooled", s.spooled_samples}});
   }
   log_->stop();
-  log::info("agent.stopped",
-            {{"spooled", spooled},
-             {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                                       drain_began_)
-                             .count()}});
+  log::info(
+      "agent.stopped",
+      {{"spooled", spooled},
+       {"seconds",
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - drain_began_).count()}});
   loop_.stop();
 }
 
@@ -352,8 +355,7 @@ void Agent::reload() {
 }
 
 void Agent::reloadPublishers(const Config& old) {
-  bool host_changed =
-      old.section("agent").fingerprint() != config_.section("agent").fingerprint();
+  bool host_changed = old.section("agent").fingerprint() != config_.section("agent").fingerprint();
   for (auto it = publishers_.begin(); it != publishers_.end();) {
     auto wanted = config_.publishers().find(it->first);
     bool keep = wanted != config_.publishers().end() && wanted->second.flag("enabled") &&
@@ -365,8 +367,8 @@ void Agent::reloadPublishers(const Config& old) {
     it->second.publisher->stop();
     if (wanted == config_.publishers().end()) {
       log_->disownConsumer(it->first);
-      log::warn("cursor.unowned", {{"cursor", it->first},
-                                   {"hint", "godwit-agent cursor rm " + it->first}});
+      log::warn("cursor.unowned",
+                {{"cursor", it->first}, {"hint", "godwit-agent cursor rm " + it->first}});
     }
     it = publishers_.erase(it);
   }
@@ -464,8 +466,8 @@ HttpReply Agent::handle(HttpRequest& request) {
 
 // What Prometheus publishers hold, then the agent's own numbers.
 void Agent::exposeMetrics(const HttpRequest& request, HttpReply& r) {
-  bool open = request.header("accept").find("application/openmetrics-text") !=
-              std::string_view::npos;
+  bool open =
+      request.header("accept").find("application/openmetrics-text") != std::string_view::npos;
   r.type = open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                 : "text/plain; version=0.0.4; charset=utf-8";
   for (auto& [name, p] : publishers_) {

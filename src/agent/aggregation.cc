@@ -188,8 +188,7 @@ void Aggregation::giveOut(std::int64_t window, std::string& chunk, std::uint32_t
   putAggregateHeader(head, h);
   std::memcpy(chunk.data(), head.data(), head.size());
   bool given = given_window_ != Aggregator::kNone &&
-               (h.window < given_window_ ||
-                (h.window == given_window_ && h.chunk <= given_chunk_));
+               (h.window < given_window_ || (h.window == given_window_ && h.chunk <= given_chunk_));
   if (given) {
     std::lock_guard lock(mu_);
     ++stats_.skipped_after_crash;
@@ -263,8 +262,8 @@ void Aggregation::main() {
       lines_lost_ += g.gap.samples;
       done_[g.lane] = reader.places().at(g.lane);
       changed_ = true;
-      log::warn("aggregation.gap", {{"lane", g.lane_dir}, {"frames", g.gap.frames()},
-                                    {"lines", g.gap.samples}});
+      log::warn("aggregation.gap",
+                {{"lane", g.lane_dir}, {"frames", g.gap.frames()}, {"lines", g.gap.samples}});
       continue;
     }
     for (auto it = done_.begin(); it != done_.end();) {  // lanes that were removed

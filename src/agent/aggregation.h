@@ -21,7 +21,7 @@ struct AggregationStats {
   std::uint64_t spooled_lines = 0;  // in the log, not aggregated yet
   std::size_t open_series = 0;
   std::size_t cached_series = 0;
-  std::uint64_t windows = 0;      // closed by this process
+  std::uint64_t windows = 0;  // closed by this process
   std::uint64_t checkpoints = 0;
   std::uint64_t checkpoint_bytes = 0;
   std::uint64_t skipped_after_crash = 0;  // frames

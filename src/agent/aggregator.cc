@@ -11,7 +11,7 @@ constexpr char kField = '\x1f';  // between name and tags in a key
 constexpr char kValue = '\x1e';  // between a tag's key and value
 constexpr std::size_t kFirstAliases = 1u << 12;
 constexpr std::size_t kMostAliases = 1u << 18;
-constexpr std::size_t kMaxEvents = 1000;           // in one window
+constexpr std::size_t kMaxEvents = 1000;            // in one window
 constexpr std::size_t kMaxOverflowSeries = 10'000;  // beyond: one for all names
 constexpr std::size_t kMaxOffenders = 1000;
 constexpr std::string_view kOverflowTag = "godwit_overflow";
@@ -241,17 +241,17 @@ Aggregator::Series* Aggregator::find(const StatsdLine& line) {
   }
   Alias& a = aliases_[h & (aliases_.size() - 1)];
   auto same = [&] {
-    std::string_view raw = a.raw;
-    std::size_t n = line.name.size() + line.inline_tags.size() + line.tags.size() +
-                    line.container.size() + 3;
+    std::string_view raw(a.raw.get(), a.size);
+    std::size_t n =
+        line.name.size() + line.inline_tags.size() + line.tags.size() + line.container.size() + 3;
     if (raw.size() != n) return false;
     auto take = [&](std::string_view part) {
       bool equal = raw.substr(0, part.size()) == part;
       raw.remove_prefix(part.size());
       return equal;
     };
-    return take(line.name) && take("|") && take(line.inline_tags) && take("|") &&
-           take(line.tags) && take("|") && take(line.container);
+    return take(line.name) && take("|") && take(line.inline_tags) && take("|") && take(line.tags) &&
+           take("|") && take(line.container);
   };
   if (a.series && a.hash == h && a.series->kind == kindOf(line.type) && same()) {
     Series* s = a.series;
@@ -261,13 +261,16 @@ Aggregator::Series* Aggregator::find(const StatsdLine& line) {
   if (!s->name) return s;  // an overflow series: which one depends on the window
   a.hash = h;
   a.series = s;
-  a.raw.assign(line.name);
-  a.raw += '|';
-  a.raw += line.inline_tags;
-  a.raw += '|';
-  a.raw += line.tags;
-  a.raw += '|';
-  a.raw += line.container;
+  std::string raw(line.name);
+  raw += '|';
+  raw += line.inline_tags;
+  raw += '|';
+  raw += line.tags;
+  raw += '|';
+  raw += line.container;
+  a.raw = std::make_unique_for_overwrite<char[]>(raw.size());
+  std::memcpy(a.raw.get(), raw.data(), raw.size());
+  a.size = static_cast<std::uint32_t>(raw.size());
   return s;
 }
 
@@ -283,7 +286,8 @@ void Aggregator::makeKey(Kind kind, const StatsdLine& line, std::string& key, st
     while (!rest.empty()) {
       std::size_t n = rest.find('.');
       std::string_view part = rest.substr(0, n);
-      std::string_view after = n == std::string_view::npos ? std::string_view{} : rest.substr(n + 1);
+      std::string_view after =
+          n == std::string_view::npos ? std::string_view{} : rest.substr(n + 1);
       if (!first && !after.empty() && (part == "method" || part == "status")) {
         std::size_t e = after.find('.');
         tags_.emplace_back(part, after.substr(0, e));
@@ -325,7 +329,7 @@ Aggregator::Series* Aggregator::lookup(const std::string& key, Kind kind, std::s
   s->kind = kind;
   if (!name.empty()) s->name = &names_[std::string(name)];
   Series* raw = s.get();
-  series_.emplace(key, std::move(s));
+  series_.emplace(raw->key, std::move(s));
   return raw;
 }
 
@@ -454,10 +458,11 @@ void Aggregator::finishWindow(std::int64_t next) {
   evict();
 }
 
-// The cache holds twice what a window may; gauges are state, not cache, until their time is up.
+// Above half of what a window may hold nothing is kept over; gauges are state, not cache, until
+// their time is up.
 void Aggregator::evict() {
   std::int64_t ttl = std::max<std::int64_t>(1, options_.gauge_ttl_ns / options_.interval_ns);
-  bool full = series_.size() > 2 * options_.max_series;
+  bool full = series_.size() > options_.max_series / 2;
   std::int64_t hour = std::max<std::int64_t>(1, 3'600'000'000'000 / options_.interval_ns);
   bool scan = full || (window_ != kNone && window_ % 16 == 0);
   if (!scan) return;
@@ -486,13 +491,14 @@ void Aggregator::evict() {
   for (auto& [key, s] : series_) {
     if (!s->name) continue;
     std::size_t begin = key.find(kField) + 1;
-    s->name = &names_[key.substr(begin, key.find(kField, begin) - begin)];
+    s->name = &names_[std::string(key.substr(begin, key.find(kField, begin) - begin))];
   }
 }
 
 std::vector<std::pair<std::string, std::uint64_t>> Aggregator::offenders() const {
   std::vector<std::pair<std::string, std::uint64_t>> top(offenders_.begin(), offenders_.end());
-  std::sort(top.begin(), top.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::sort(top.begin(), top.end(),
+            [](const auto& a, const auto& b) { return a.second > b.second; });
   if (top.size() > 10) top.resize(10);
   return top;
 }

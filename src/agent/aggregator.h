@@ -1,5 +1,5 @@
-// StatsD windows: a pure function of the datagrams in the log. Feed it frames in order and it gives,
-// at the end of each window, the same points however often it was interrupted and restored.
+// StatsD windows: a pure function of the datagrams in the log. Feed it frames in order and it
+// gives, at the end of each window, the same points however often it was interrupted and restored.
 // No I/O, one thread.
 #pragma once
 
@@ -50,7 +50,7 @@ struct AggregatorOptions {
 struct AggregatorCounts {
   std::uint64_t lines = 0;
   std::uint64_t good = 0;
-  std::uint64_t overflowed = 0;     // lines that went into an overflow series (they are good, too)
+  std::uint64_t overflowed = 0;  // lines that went into an overflow series (they are good, too)
   std::uint64_t tags_cut = 0;
   std::uint64_t events_dropped = 0;  // good lines beyond the bound for events in one window
   std::uint64_t points = 0;          // given out
@@ -105,10 +105,10 @@ class Aggregator {
     std::int64_t window = kNone;
   };
   struct Series {
-    std::string key;  // kind, optional time, name, tags; see makeKey()
-    Kind kind{};
+    std::string key;               // kind, optional time, name, tags; see makeKey()
     std::int64_t touched = kNone;  // window
     double value = 0;
+    Kind kind{};
     bool known = false;  // a gauge that has a value
     std::unique_ptr<metrics::Sketch> sketch;
     std::unique_ptr<Distinct> members;
@@ -136,7 +136,8 @@ class Aggregator {
 
   std::int64_t window_ = kNone;
   AggregatorCounts counts_;
-  std::unordered_map<std::string, std::unique_ptr<Series>> series_;  // cache; by key
+  // A cache. The keys are views of Series::key.
+  std::unordered_map<std::string_view, std::unique_ptr<Series>> series_;
   std::unordered_map<std::string, NameInfo> names_;
   std::vector<Series*> touched_;  // of the open window
   std::size_t overflow_series_ = 0;
@@ -148,7 +149,8 @@ class Aggregator {
   struct Alias {
     std::uint64_t hash = 0;
     Series* series = nullptr;
-    std::string raw;
+    std::unique_ptr<char[]> raw;
+    std::uint32_t size = 0;
   };
   std::vector<Alias> aliases_;  // size is a power of two, or 0
 };

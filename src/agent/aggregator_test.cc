@@ -39,7 +39,9 @@ std::map<std::string, double> values(Aggregator& a, std::int64_t next) {
 
 TEST(Aggregator, sums_rates_gauges_and_sets) {
   Aggregator a(options());
-  a.add(7, "c:1|c\nc:2|c|@0.5\ng:5|g\ng:+2|g\ng:-1|g\nn:0|g\nn:-5|g\ns:a|s\ns:b|s\ns:a|s\nt:10|ms\nt:30|ms");
+  a.add(7,
+        "c:1|c\nc:2|c|@0.5\ng:5|g\ng:+2|g\ng:-1|g\nn:0|g\nn:-5|g\ns:a|s\ns:b|s\ns:a|s\nt:10|ms\nt:"
+        "30|ms");
   auto v = values(a, 8);
   EXPECT_DOUBLE_EQ(v["c"], 5);
   EXPECT_DOUBLE_EQ(v["g"], 6);

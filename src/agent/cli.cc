@@ -35,8 +35,10 @@ constexpr std::string_view kHelp =
     "       godwit-agent cursor rm NAME                 of a publisher that will not come back\n"
     "       godwit-agent --version\n\n"
     "dead and cursor find the spool through --config FILE, --spool DIR or $GODWIT_SPOOL.\n\n"
-    "signals: TERM, INT publish what is there, at most agent.drain_deadline, and exit (again: exit\n"
-    "         now); HUP reads the settings again; USR1 sends and retries now; USR2 logs the numbers\n"
+    "signals: TERM, INT publish what is there, at most agent.drain_deadline, and exit (again: "
+    "exit\n"
+    "         now); HUP reads the settings again; USR1 sends and retries now; USR2 logs the "
+    "numbers\n"
     "exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong settings\n";
 
 int print(std::string_view text, std::FILE* to, int code) {
@@ -58,8 +60,8 @@ struct Options {
 bool parse(const std::vector<std::string>& args, Options& o, std::string& error) {
   for (std::size_t i = 0; i < args.size(); ++i) {
     const std::string& a = args[i];
-    for (auto [name, target] : {std::pair<std::string, std::string*>{"--config", &o.config},
-                                {"--spool", &o.spool}}) {
+    for (auto [name, target] :
+         {std::pair<std::string, std::string*>{"--config", &o.config}, {"--spool", &o.spool}}) {
       if (a == name) {
         if (i + 1 >= args.size()) {
           error = name + " needs a value";
@@ -96,9 +98,8 @@ int configCommand(const Options& o) {
   std::string path = o.words.size() > 2 ? o.words[2] : o.config;
   auto config = loadConfig(path, environ);
   if (!config) {
-    return complain(config.error().message + (config.error().detail.empty()
-                                                  ? ""
-                                                  : ": " + config.error().detail),
+    return complain(config.error().message +
+                        (config.error().detail.empty() ? "" : ": " + config.error().detail),
                     kConfig);
   }
   for (const auto& note : config->notes) print("note: " + note + "\n", stderr, 0);
@@ -115,8 +116,8 @@ int spoolCommand(const Options& o) {
   }
   if (spool.empty()) spool = spool::defaultSpoolDir();
   if (spool.empty()) return complain("no spool (hint: --spool DIR)", kUsage);
-  Result<std::string> r = o.words[0] == "dead" ? deadCommand(spool, o.words)
-                                               : cursorCommand(spool, o.words);
+  Result<std::string> r =
+      o.words[0] == "dead" ? deadCommand(spool, o.words) : cursorCommand(spool, o.words);
   if (r) return print(*r, stdout, kOk);
   bool usage = r.error().code == ErrorCode::kInvalid;
   return complain(r.error().message + (r.error().detail.empty() ? "" : ": " + r.error().detail),
@@ -146,9 +147,8 @@ int runCommandLine(const std::vector<std::string>& args) {
   }
   auto config = loadConfig(o.config, environ);
   if (!config) {
-    return complain(config.error().message + (config.error().detail.empty()
-                                                  ? ""
-                                                  : ": " + config.error().detail),
+    return complain(config.error().message +
+                        (config.error().detail.empty() ? "" : ": " + config.error().detail),
                     kConfig);
   }
   if (!o.spool.empty()) {

@@ -158,8 +158,9 @@ Result<> Config::readIni(std::string_view text, const std::string& where) {
       if (kind == "publisher") {
         std::string name(section.size() > kind.size() ? section.substr(kind.size() + 1) : "");
         if (!isName(name)) {
-          return {ErrorCode::kInvalid, origin + ": a publisher needs a name of letters, digits, "
-                                                "'-', '_', '.': [publisher:NAME]"};
+          return {ErrorCode::kInvalid, origin +
+                                           ": a publisher needs a name of letters, digits, "
+                                           "'-', '_', '.': [publisher:NAME]"};
         }
         publishers_.try_emplace(name, Section("publisher", name));
         known = true;
@@ -289,7 +290,8 @@ std::string describeConfig(const Config& config) {
       if (o.section != s.kind()) continue;
       Section::Entry e = s.entry(o.key);
       bool masked = o.secret && !e.value.empty();
-      out += std::string(o.key) + " = " + (masked ? "********" : e.value) + "  # " + e.origin + "\n";
+      out +=
+          std::string(o.key) + " = " + (masked ? "********" : e.value) + "  # " + e.origin + "\n";
     }
     out += "\n";
   };

@@ -1,9 +1,9 @@
 // Settings with their origin: defaults, then the file, then the environment. A Config is a value;
 // it is built once per start or reload and then only read. Any thread may read.
 //
-// File: INI, "[section]", "key = value", '#' and ';' comments, an indented line continues the value.
-// Kadabra's own names (AGENT_PUBLISHER_ARGS, …) are understood too, as INI or as a JSON object.
-// Environment: GODWIT_AGENT_<SECTION>_<KEY>; section agent may be left out; a publisher is
+// File: INI, "[section]", "key = value", '#' and ';' comments, an indented line continues the
+// value. Kadabra's own names (AGENT_PUBLISHER_ARGS, …) are understood too, as INI or as a JSON
+// object. Environment: GODWIT_AGENT_<SECTION>_<KEY>; section agent may be left out; a publisher is
 // GODWIT_AGENT_PUBLISHER_<NAME>_<KEY>.
 #pragma once
 

@@ -21,11 +21,16 @@ std::string problem(std::string_view text) {
 
 TEST(Config, file_environment_and_defaults_with_their_origin) {
   Config c;
-  ASSERT_TRUE(c.readText("[statsd]\nflush_interval = 5s\n# no\n[publisher:a-b]\nurl = http://x\n"
-                         "  y\ntype = influxdb\n",
-                         "f.ini"));
-  const char* env[] = {"GODWIT_AGENT_STATSD_FLUSH_INTERVAL=250ms", "GODWIT_AGENT_ID=me",
-                       "GODWIT_AGENT_PUBLISHER_A_B_BATCH=7", "GODWIT_AGENT_NONE=1", "OTHER=1", nullptr};
+  ASSERT_TRUE(
+      c.readText("[statsd]\nflush_interval = 5s\n# no\n[publisher:a-b]\nurl = http://x\n"
+                 "  y\ntype = influxdb\n",
+                 "f.ini"));
+  const char* env[] = {"GODWIT_AGENT_STATSD_FLUSH_INTERVAL=250ms",
+                       "GODWIT_AGENT_ID=me",
+                       "GODWIT_AGENT_PUBLISHER_A_B_BATCH=7",
+                       "GODWIT_AGENT_NONE=1",
+                       "OTHER=1",
+                       nullptr};
   ASSERT_TRUE(c.readEnvironment(env));
   EXPECT_EQ(c.section("statsd").duration("flush_interval"), std::chrono::milliseconds(250));
   EXPECT_EQ(c.section("agent").text("id"), "me");
@@ -43,9 +48,11 @@ TEST(Config, every_default_is_a_valid_value) {
 }
 
 TEST(Config, says_what_was_probably_meant) {
-  EXPECT_NE(problem("[redis]\nhots = x").find("f.ini:2: unknown key 'hots' in [redis] (did you mean 'host'?)"),
+  EXPECT_NE(problem("[redis]\nhots = x")
+                .find("f.ini:2: unknown key 'hots' in [redis] (did you mean 'host'?)"),
             std::string::npos);
-  EXPECT_NE(problem("[publisher:x]\ntype = influxdb2\nurl = http://h\n").find("'org'"), std::string::npos);
+  EXPECT_NE(problem("[publisher:x]\ntype = influxdb2\nurl = http://h\n").find("'org'"),
+            std::string::npos);
   EXPECT_NE(problem("[publisher:]\n").find("needs a name"), std::string::npos);
   EXPECT_NE(problem("[publisher:../x]\n").find("needs a name"), std::string::npos);
 }
@@ -55,8 +62,10 @@ TEST(Config, kadabra_names_as_ini_and_as_json) {
        {"AGENT_CHANNEL_TYPE = redis\nAGENT_CHANNEL_ARGS = {'port': 6500, 'queue_key': 'q'}\n"
         "AGENT_PUBLISHER_TYPE = influxdb\nAGENT_PUBLISHER_ARGS = {'host': 'db', 'database': 'd'}\n"
         "AGENT_NANNY_THRESHOLD_SECONDS = 90.0\nAGENT_RECEIVER_THREADS = 3\n",
-        "{\"AGENT_CHANNEL_TYPE\": \"redis\", \"AGENT_CHANNEL_ARGS\": {\"port\": 6500, \"queue_key\": \"q\"},"
-        "\"AGENT_PUBLISHER_TYPE\": \"influxdb\", \"AGENT_PUBLISHER_ARGS\": {\"host\": \"db\", \"database\": \"d\"},"
+        "{\"AGENT_CHANNEL_TYPE\": \"redis\", \"AGENT_CHANNEL_ARGS\": {\"port\": 6500, "
+        "\"queue_key\": \"q\"},"
+        "\"AGENT_PUBLISHER_TYPE\": \"influxdb\", \"AGENT_PUBLISHER_ARGS\": {\"host\": \"db\", "
+        "\"database\": \"d\"},"
         "\"AGENT_NANNY_THRESHOLD_SECONDS\": 90.0, \"AGENT_RECEIVER_THREADS\": 3}"}) {
     Config c;
     auto r = c.readText(text, "k");

@@ -255,9 +255,9 @@ bool CumulativePublisher::load() {
 bool CumulativePublisher::save() {
   // Letters first: a crash in between writes none twice, because letters have keys.
   if (auto r = dead_.flush(); !r) {
-    log::error("publisher.dead_letters", {{"publisher", options_.name},
-                                          {"error", r.error().message},
-                                          {"detail", r.error().detail}});
+    log::error(
+        "publisher.dead_letters",
+        {{"publisher", options_.name}, {"error", r.error().message}, {"detail", r.error().detail}});
     last_save_ = SteadyClock::now();
     return false;
   }
@@ -301,9 +301,9 @@ bool CumulativePublisher::save() {
     r = ledger_.store();
   }
   if (!r) {
-    log::error("publisher.state", {{"publisher", options_.name},
-                                   {"error", r.error().message},
-                                   {"detail", r.error().detail}});
+    log::error(
+        "publisher.state",
+        {{"publisher", options_.name}, {"error", r.error().message}, {"detail", r.error().detail}});
     return false;
   }
   dirty_ = false;
@@ -505,7 +505,8 @@ Outcome CumulativePublisher::sendOnce(std::span<CumulativeSeries* const> series)
   std::string body;
   {
     std::lock_guard lock(mu_);
-    body = options_.json ? encodeOtlpJson(series, options_.otlp) : encodeOtlp(series, options_.otlp);
+    body =
+        options_.json ? encodeOtlpJson(series, options_.otlp) : encodeOtlp(series, options_.otlp);
   }
   std::vector<std::string> headers = options_.headers;
   std::string packed;
@@ -537,8 +538,10 @@ Outcome CumulativePublisher::sendOnce(std::span<CumulativeSeries* const> series)
   }
   if (!stats_.up && o.kind != Outcome::Kind::kAborted) {
     if (was_up || stats_.last_error != o.message) {
-      log::warn("publisher.down", {{"publisher", options_.name}, {"code", o.code},
-                                   {"why", o.message}, {"lost", "nothing; it will be sent again"}});
+      log::warn("publisher.down", {{"publisher", options_.name},
+                                   {"code", o.code},
+                                   {"why", o.message},
+                                   {"lost", "nothing; it will be sent again"}});
     }
     stats_.last_error = o.message;
   } else if (stats_.up && !was_up) {
@@ -573,8 +576,14 @@ void CumulativePublisher::quarantine(const CumulativeSeries& s, const std::strin
   }
   auto samples = static_cast<std::uint32_t>(std::min<std::uint64_t>(s.unsent, UINT32_MAX));
   // The key is ours: there is no single frame this came from.
-  dead_.add({Clock::system().nowNs(), {crc32c(s.name.data(), s.name.size()), 0}, ++dead_seq_, 0,
-             samples, FrameType::kMetrics, why, metrics::encodeMetrics(m, 0)});
+  dead_.add({Clock::system().nowNs(),
+             {crc32c(s.name.data(), s.name.size()), 0},
+             ++dead_seq_,
+             0,
+             samples,
+             FrameType::kMetrics,
+             why,
+             metrics::encodeMetrics(m, 0)});
   ++stats_.quarantined[why.substr(0, 60)];
 }
 

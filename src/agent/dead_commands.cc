@@ -48,7 +48,8 @@ std::string printable(std::string_view s, std::size_t most) {
     out += u < 0x20 || u == 0x7F ? (c == '\n' ? ' ' : '.') : c;
   }
   // Not through the middle of a character.
-  while (text && s.size() > most && !out.empty() && (static_cast<unsigned char>(s[most]) & 0xC0) == 0x80) {
+  while (text && s.size() > most && !out.empty() &&
+         (static_cast<unsigned char>(s[most]) & 0xC0) == 0x80) {
     --most;
     out.pop_back();
   }
@@ -112,8 +113,8 @@ Result<std::string> requeue(const std::string& spool, const std::string& dir,
       return true;
     }
     auto n = static_cast<std::uint16_t>(std::min<std::uint32_t>(d.samples, 65535));
-    auto status = writer.append(kFrameRequeued, n, frame,
-                                static_cast<std::uint32_t>(Source::kRequeue));
+    auto status =
+        writer.append(kFrameRequeued, n, frame, static_cast<std::uint32_t>(Source::kRequeue));
     if (status != ms::AppendStatus::kSpooled) {
       problem = "the spool cannot take more";
       return false;
@@ -175,14 +176,12 @@ Result<std::string> deadCommand(const std::string& spool, const std::vector<std:
     return out;
   }
   if (verb == "requeue") return requeue(spool, dir, words[2], chosen);
-  auto dropped =
-      dropDeadLetters(dir, [&](DeadId id, const DeadLetter&) { return chosen(id); });
+  auto dropped = dropDeadLetters(dir, [&](DeadId id, const DeadLetter&) { return chosen(id); });
   if (!dropped) return std::move(dropped).error();
   return "dropped " + std::to_string(*dropped) + "\n";
 }
 
-Result<std::string> cursorCommand(const std::string& spool,
-                                  const std::vector<std::string>& words) {
+Result<std::string> cursorCommand(const std::string& spool, const std::vector<std::string>& words) {
   namespace ms = metrics::spool;
   std::string verb = words.size() > 1 ? words[1] : "";
   if (verb != "ls" && verb != "rm") {
@@ -199,8 +198,8 @@ Result<std::string> cursorCommand(const std::string& spool,
       if (!reader) continue;
       ms::FrameView f;
       ms::Gap g;
-      bool statsd = reader->next(f, g) == ms::ReadStatus::kFrame &&
-                    roleOf(f.type) == LaneRole::kStatsd;
+      bool statsd =
+          reader->next(f, g) == ms::ReadStatus::kFrame && roleOf(f.type) == LaneRole::kStatsd;
       if (statsd) continue;  // read by the aggregation, not by publishers
       auto it = places.find(reader->id());
       std::uint64_t seq = it == places.end() ? 0 : it->second.position.seq;

@@ -61,10 +61,11 @@ void appendExtra(std::string& out, const metrics::Metrics& m) {
     metrics::appendPythonFloat(out, s.value);
     if (s.kind == metrics::Kind::Sketch) {
       if (auto sketch = metrics::Sketch::parse(s.data)) {
-        for (auto [name, v] :
-             {std::pair<const char*, double>{"count", sketch->count()}, {"min", sketch->min()},
-              {"max", sketch->max()}, {"p50", sketch->quantile(0.5)},
-              {"p99", sketch->quantile(0.99)}}) {
+        for (auto [name, v] : {std::pair<const char*, double>{"count", sketch->count()},
+                               {"min", sketch->min()},
+                               {"max", sketch->max()},
+                               {"p50", sketch->quantile(0.5)},
+                               {"p99", sketch->quantile(0.99)}}) {
           out += std::string(", \"") + name + "\": ";
           metrics::appendPythonFloat(out, v);
         }

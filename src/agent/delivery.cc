@@ -14,10 +14,10 @@ using namespace std::chrono_literals;
 using SteadyClock = std::chrono::steady_clock;
 using spool::ReadStatus;
 
-constexpr std::size_t kQueue = 2;            // encoded batches that wait for the sender
-constexpr int kBreakerAfter = 5;             // failures in a row
+constexpr std::size_t kQueue = 2;  // encoded batches that wait for the sender
+constexpr int kBreakerAfter = 5;   // failures in a row
 constexpr std::size_t kProbeUnits = 100;
-constexpr int kMaxSplits = 512;              // requests spent on finding the bad units of a batch
+constexpr int kMaxSplits = 512;  // requests spent on finding the bad units of a batch
 constexpr auto kStoreEvery = 100ms;
 constexpr std::chrono::nanoseconds kUnreachableMax = 2s;
 
@@ -30,8 +30,8 @@ void copyForInspection(const std::string& lane_dir, std::uint64_t seg, const std
   if (total > (64u << 20)) return;
   std::string lane = lane_dir.substr(lane_dir.rfind('/') + 1);
   fs::copy_file(lane_dir + "/" + spool::segmentName(seg),
-                dead + "/" + lane + "-" + spool::segmentName(seg),
-                fs::copy_options::skip_existing, ignored);
+                dead + "/" + lane + "-" + spool::segmentName(seg), fs::copy_options::skip_existing,
+                ignored);
 }
 
 class Collector final : public FrameSink {
@@ -68,8 +68,8 @@ Result<std::unique_ptr<Publisher>> Delivery::open(Log& log, DeliveryOptions opti
                                                  std::move(dead).value()));
 }
 
-Delivery::Delivery(Log& log, DeliveryOptions options, std::unique_ptr<Target> target,
-                   Ledger ledger, DeadLetters dead)
+Delivery::Delivery(Log& log, DeliveryOptions options, std::unique_ptr<Target> target, Ledger ledger,
+                   DeadLetters dead)
     : log_(log),
       options_(std::move(options)),
       target_(std::move(target)),
@@ -294,9 +294,9 @@ bool Delivery::deliver(Batch& batch) {
   int splits = 0;
   std::size_t first = 0;
   while (first < batch.units.size()) {
-    std::size_t last = std::min(batch.units.size(), limit_ > batch.units.size() - first
-                                                        ? batch.units.size()
-                                                        : first + limit_);
+    std::size_t last =
+        std::min(batch.units.size(),
+                 limit_ > batch.units.size() - first ? batch.units.size() : first + limit_);
     if (size_limit_ != SIZE_MAX) {
       std::size_t bytes = 0;
       std::size_t end = first;
@@ -333,9 +333,10 @@ bool Delivery::deliverRange(Batch& batch, std::size_t first, std::size_t last, i
           quarantine(batch, first, last, "too large: " + o.message);
           return true;
         }
-        size_limit_ = std::max<std::size_t>(
-            1, (batch.units[last - 1].offset + batch.units[last - 1].size -
-                batch.units[first].offset) / 2);
+        size_limit_ =
+            std::max<std::size_t>(1, (batch.units[last - 1].offset + batch.units[last - 1].size -
+                                      batch.units[first].offset) /
+                                         2);
         [[fallthrough]];
       case Outcome::Kind::kRejected: {
         if (last - first == 1 || !target_->divisible() || ++splits > kMaxSplits) {
@@ -382,7 +383,9 @@ Outcome Delivery::sendOnce(const Batch& batch, std::size_t first, std::size_t la
   bool was_up = stats_.up;
   stats_.up = o.kind != Outcome::Kind::kRetry && o.kind != Outcome::Kind::kForbidden &&
               o.kind != Outcome::Kind::kAborted;
-  stats_.breaker = failures_ >= kBreakerAfter ? "open" : limit_ != SIZE_MAX ? "half_open" : "closed";
+  stats_.breaker = failures_ >= kBreakerAfter ? "open"
+                   : limit_ != SIZE_MAX       ? "half_open"
+                                              : "closed";
   if (!stats_.up && o.kind != Outcome::Kind::kAborted) {
     if (was_up || stats_.last_error != o.message) {
       log::warn("publisher.down", {{"publisher", options_.name},
@@ -440,9 +443,9 @@ bool Delivery::acknowledge(Batch& batch) {
     dead_.add({now, r.lane, r.seq, r.index, r.samples, r.type, r.reason, std::move(r.payload)});
   }
   for (auto r = dead_.flush(); !r; r = dead_.flush()) {
-    log::error("publisher.dead_letters", {{"publisher", options_.name},
-                                          {"error", r.error().message},
-                                          {"detail", r.error().detail}});
+    log::error(
+        "publisher.dead_letters",
+        {{"publisher", options_.name}, {"error", r.error().message}, {"detail", r.error().detail}});
     std::unique_lock lock(mu_);
     changed_.wait_for(lock, 1s, [&] { return stopping_.load(); });
     if (stopping_.load()) return false;

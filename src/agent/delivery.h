@@ -77,7 +77,7 @@ class Delivery final : public Publisher {
   DeadLetters dead_;
   int failures_ = 0;
   int attempt_ = 0;
-  std::size_t limit_ = SIZE_MAX;  // units in a request; the slow start
+  std::size_t limit_ = SIZE_MAX;       // units in a request; the slow start
   std::size_t size_limit_ = SIZE_MAX;  // bytes in a request; after 413
   bool dirty_ = false;
   std::chrono::steady_clock::time_point last_store_{};

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,8 +39,11 @@ class HttpClient {
   void abort();
 
  private:
+  bool prepare();
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
+  std::mutex mu_;  // abort() against the making of the handles
   std::atomic<bool> aborted_{false};
 };
 

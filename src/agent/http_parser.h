@@ -12,8 +12,8 @@ namespace godwit::agent {
 
 struct HttpRequest {
   std::string method;
-  std::string target;  // as sent: path and query
-  std::string path;    // percent-decoded
+  std::string target;                                        // as sent: path and query
+  std::string path;                                          // percent-decoded
   std::vector<std::pair<std::string, std::string>> query;    // decoded
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   std::string body;

@@ -53,9 +53,9 @@ Outcome influxOutcome(const HttpAnswer& a) {
     o.kind = Outcome::Kind::kTooLarge;
   } else if (s == 401 || s == 403 || s == 404) {
     o.kind = Outcome::Kind::kForbidden;
-  } else if (s == 500 && (contains(a.body, "partial write") ||
-                          contains(a.body, "field type conflict") ||
-                          contains(a.body, "beyond retention policy"))) {
+  } else if (s == 500 &&
+             (contains(a.body, "partial write") || contains(a.body, "field type conflict") ||
+              contains(a.body, "beyond retention policy"))) {
     // Some versions answer 500 for what is the data's fault; retrying would never end.
     o.kind = Outcome::Kind::kRejected;
   } else {
@@ -88,7 +88,8 @@ InfluxTarget::InfluxTarget(const Section& s, const TargetContext& context)
   }
   if (s.flag("create_database")) {
     std::string quoted = s.text("database");
-    for (std::size_t at = 0; (at = quoted.find_first_of("\"\\", at)) != std::string::npos; at += 2) {
+    for (std::size_t at = 0; (at = quoted.find_first_of("\"\\", at)) != std::string::npos;
+         at += 2) {
       quoted.insert(at, 1, '\\');
     }
     create_url_ = base + "/query";
@@ -141,9 +142,7 @@ void InfluxTarget::addLine(std::string_view line, std::uint32_t index, const Fra
                          frame.seq});
 }
 
-void InfluxTarget::createDatabase() {
-  http_.post(create_url_, headers_, "", timeout_);
-}
+void InfluxTarget::createDatabase() { http_.post(create_url_, headers_, "", timeout_); }
 
 Outcome InfluxTarget::send(const Batch& batch, std::size_t first, std::size_t last) {
   std::size_t begin = batch.units[first].offset;

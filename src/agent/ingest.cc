@@ -137,16 +137,15 @@ HttpReply Ingest::lines(HttpRequest& request) {
   }
   if (count > 0) frames.emplace_back(std::move(frame), count);
   for (const auto& [payload, lines] : frames) {
-    if (!inlet_.append(Inlet::LaneName::kPoints, kFrameLines, lines, payload,
-                       Source::kHttpLines)) {
+    if (!inlet_.append(Inlet::LaneName::kPoints, kFrameLines, lines, payload, Source::kHttpLines)) {
       return problem(503, "the spool cannot take more; send again");
     }
     stats_.lines += lines;
   }
   stats_.bad_lines += bad;
   if (bad > 0) {
-    return problem(400, "partial write: unable to parse '" + first_bad +
-                            "' dropped=" + std::to_string(bad));
+    return problem(
+        400, "partial write: unable to parse '" + first_bad + "' dropped=" + std::to_string(bad));
   }
   reply.status = 204;
   return reply;

@@ -5,8 +5,7 @@ namespace godwit::agent {
 using metrics::spool::AppendStatus;
 using metrics::spool::SpoolWriter;
 
-Inlet::Inlet(const metrics::spool::WriterOptions& options)
-    : clock_(metrics::StampClock::system()) {
+Inlet::Inlet(const metrics::spool::WriterOptions& options) : clock_(metrics::StampClock::system()) {
   for (auto& w : writers_) w = std::make_unique<SpoolWriter>(options, clock_);
 }
 

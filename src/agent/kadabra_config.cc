@@ -54,8 +54,8 @@ Result<JsonValue> dictionary(const std::string& value, std::string_view key,
 Error unknownArgument(std::string_view key, const std::string& name, const std::string& origin,
                       const std::vector<std::string>& known) {
   auto near = nearest(name, known);
-  return {ErrorCode::kInvalid, origin + ": " + std::string(key) + " has no argument '" + name + "'" +
-                                   (near ? " (did you mean '" + *near + "'?)" : "")};
+  return {ErrorCode::kInvalid, origin + ": " + std::string(key) + " has no argument '" + name +
+                                   "'" + (near ? " (did you mean '" + *near + "'?)" : "")};
 }
 
 Result<> channelArgs(const std::string& value, std::string_view key, const std::string& origin,
@@ -152,8 +152,8 @@ Result<> applyKadabraSetting(std::string_view key, const std::string& value,
     GODWIT_TRY(config.set("publisher", kPublisher, "type", "debug", origin));
   }
   if (!known->note.empty()) {
-    config.notes.push_back(origin + ": " + std::string(key) + " has no effect: " +
-                           std::string(known->note));
+    config.notes.push_back(origin + ": " + std::string(key) +
+                           " has no effect: " + std::string(known->note));
     return {};
   }
   if (key == "AGENT_CHANNEL_TYPE") {

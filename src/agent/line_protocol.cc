@@ -368,7 +368,8 @@ bool parseLinePoint(const LineParts& parts, LinePoint& out) {
     std::string_view tag = parts.series.substr(at + 1, next - at - 1);
     std::size_t eq = findPlain(tag, "=", 0);
     if (eq >= tag.size()) return false;
-    out.tags.emplace_back(unescaped(tag.substr(0, eq), ",= "), unescaped(tag.substr(eq + 1), ",= "));
+    out.tags.emplace_back(unescaped(tag.substr(0, eq), ",= "),
+                          unescaped(tag.substr(eq + 1), ",= "));
     at = next;
   }
   std::string_view f = parts.fields;

@@ -68,9 +68,8 @@ TEST(LineWriter, a_field_keeps_the_type_it_had_first) {
 }
 
 TEST(SplitLine, takes_what_influxdb_takes) {
-  for (const char* good :
-       {"m v=1", "m v=1 5", "m,t=1 v=1i,w=\"a, b=c \\\" d\",x=t,y=1e5 -5", "m\\ x,t\\,y=z\\= v=1u",
-        "m  v=1  5  ", "m v=\"\""}) {
+  for (const char* good : {"m v=1", "m v=1 5", "m,t=1 v=1i,w=\"a, b=c \\\" d\",x=t,y=1e5 -5",
+                           "m\\ x,t\\,y=z\\= v=1u", "m  v=1  5  ", "m v=\"\""}) {
     EXPECT_TRUE(splitLine(good)) << good;
   }
   for (const char* bad :

@@ -22,8 +22,8 @@ namespace {
 using namespace std::chrono_literals;
 using spool::Position;
 
-constexpr auto kPoll = 100ms;       // a lost wake-up costs this much
-constexpr auto kQuiet = 5ms;        // producers pay for at most one wake-up in this time
+constexpr auto kPoll = 100ms;  // a lost wake-up costs this much
+constexpr auto kQuiet = 5ms;   // producers pay for at most one wake-up in this time
 constexpr auto kDirectoryEvery = 100ms;
 constexpr auto kCleanEvery = 200ms;
 
@@ -211,8 +211,7 @@ std::vector<std::string> Log::foreignConsumers() const {
 void Log::forgetForeignCursors() {
   std::lock_guard lock(mu_);
   std::erase_if(consumers_, [&](const auto& c) {
-    return c.second.foreign &&
-           ::access((options_.dir + "/cursors/" + c.first).c_str(), F_OK) != 0;
+    return c.second.foreign && ::access((options_.dir + "/cursors/" + c.first).c_str(), F_OK) != 0;
   });
 }
 

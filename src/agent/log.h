@@ -32,7 +32,7 @@ struct Lane {
   LaneId id;
   std::int64_t created_ns = 0;
   std::atomic<LaneRole> role{LaneRole::kUnknown};
-  std::atomic<std::uint64_t> frames{0};   // appended so far, by the producer's account
+  std::atomic<std::uint64_t> frames{0};  // appended so far, by the producer's account
   std::atomic<std::uint64_t> samples{0};
   std::atomic<std::uint64_t> bytes{0};
   std::atomic<bool> dead{false};

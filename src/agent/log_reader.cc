@@ -18,8 +18,8 @@ std::uint64_t baseSamples(const std::string& dir, std::uint64_t segment) {
   char raw[spool::kSegmentHeaderSize];
   if (!fd || ::pread(fd.get(), raw, sizeof raw, 0) != static_cast<ssize_t>(sizeof raw)) return 0;
   const auto* h = reinterpret_cast<const spool::SegmentHeader*>(raw);
-  bool sound = h->crc == spool::segmentHeaderCrc(*h) &&
-               h->base_samples_crc == spool::baseSamplesCrc(*h);
+  bool sound =
+      h->crc == spool::segmentHeaderCrc(*h) && h->base_samples_crc == spool::baseSamplesCrc(*h);
   return sound && h->seg_no == segment ? h->base_samples : 0;
 }
 
@@ -48,8 +48,8 @@ void LogReader::refresh() {
     LaneRole role = lane->role.load();
     unknown_roles_ = unknown_roles_ || role == LaneRole::kUnknown;
     if (role != role_) continue;
-    auto old = std::find_if(open_.begin(), open_.end(),
-                            [&](const Open& o) { return o.lane == lane; });
+    auto old =
+        std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.lane == lane; });
     if (old != open_.end()) {
       next.push_back(std::move(*old));
       continue;
@@ -172,8 +172,8 @@ bool hasReached(const Places& places, const Log& log, const Log::Mark& mark) {
   for (const auto& [id, frames] : mark) {
     auto it = places.find(id);
     if (frames == 0 || (it != places.end() && it->second.position.seq >= frames)) continue;
-    bool exists = std::any_of(lanes.begin(), lanes.end(),
-                              [&](const LanePtr& l) { return l->id == id; });
+    bool exists =
+        std::any_of(lanes.begin(), lanes.end(), [&](const LanePtr& l) { return l->id == id; });
     if (exists) return false;
   }
   return true;

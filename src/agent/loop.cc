@@ -48,8 +48,8 @@ void Loop::remove(int fd) {
 }
 
 Loop::TimerId Loop::after(Clock::duration delay, std::function<void()> handler) {
-  auto timer = std::make_shared<Timer>(
-      Timer{next_timer_++, Clock::duration::zero(), std::move(handler)});
+  auto timer =
+      std::make_shared<Timer>(Timer{next_timer_++, Clock::duration::zero(), std::move(handler)});
   TimerId id = timer->id;
   timers_.emplace(Clock::now() + delay, std::move(timer));
   return id;

@@ -14,19 +14,23 @@ using Row = OptionDef;
 
 constexpr std::array kSections = {
     std::pair<std::string_view, std::string_view>{"agent", "The process itself"},
-    std::pair<std::string_view, std::string_view>{"spool", "The durable log every metric goes through"},
+    std::pair<std::string_view, std::string_view>{"spool",
+                                                  "The durable log every metric goes through"},
     std::pair<std::string_view, std::string_view>{"statsd", "StatsD and DogStatsD sockets"},
     std::pair<std::string_view, std::string_view>{
         "http", "Line protocol and JSON in, health and metrics out"},
     std::pair<std::string_view, std::string_view>{
         "resp", "A Redis look-alike for Kadabra clients without Redis"},
-    std::pair<std::string_view, std::string_view>{"redis", "The lists that Kadabra clients send to"},
+    std::pair<std::string_view, std::string_view>{"redis",
+                                                  "The lists that Kadabra clients send to"},
     std::pair<std::string_view, std::string_view>{"streams", "Redis Streams: agents of a fleet"},
-    std::pair<std::string_view, std::string_view>{"publisher", "Where metrics go; one section each"},
+    std::pair<std::string_view, std::string_view>{"publisher",
+                                                  "Where metrics go; one section each"},
 };
 
 constexpr std::array kOptions = {
-    Row{"agent", "id", kText, "", "Name of this agent among those sharing a Redis; empty: host name."},
+    Row{"agent", "id", kText, "",
+        "Name of this agent among those sharing a Redis; empty: host name."},
     Row{"agent", "add_host", kFlag, "on", "Add the dimension `host` to what does not have one."},
     Row{"agent", "host", kText, "", "Value of that dimension; empty: the machine's host name."},
     Row{"agent", "self_metrics", kDuration, "10s",
@@ -42,7 +46,7 @@ constexpr std::array kOptions = {
     Row{"spool", "path", kText, "",
         "Directory of the spool; empty: $GODWIT_SPOOL, else /var/lib/godwit/spool, else under "
         "$XDG_STATE_HOME."},
-    Row{"spool", "segment_size", kSize, "8MiB", "Size of the segments of the agent's own lanes."},
+    Row{"spool", "segment_size", kSize, "4MiB", "Size of the segments of the agent's own lanes."},
     Row{"spool", "max_bytes", kSize, "1GiB", "Disk space for all lanes together."},
     Row{"spool", "max_lane_bytes", kSize, "256MiB", "Disk space for one lane."},
     Row{"spool", "min_free", kNumber, "5",
@@ -67,7 +71,8 @@ constexpr std::array kOptions = {
     Row{"statsd", "preset", kChoice, "none", "Turn parts of known names into tags.", "none|kinto"},
     Row{"statsd", "origin", kFlag, "off",
         "Add the sender's container as tag container_id (unix sockets)."},
-    Row{"statsd", "max_series", kInt, "100000", "Series in one window; more share overflow series."},
+    Row{"statsd", "max_series", kInt, "100000",
+        "Series in one window; more share overflow series."},
     Row{"statsd", "max_series_per_name", kInt, "10000", "The same for one name."},
     Row{"statsd", "gauge_ttl", kDuration, "24h", "A gauge silent for this long is forgotten."},
 
@@ -76,13 +81,24 @@ constexpr std::array kOptions = {
     Row{"http", "max_body", kSize, "32MiB", "Largest request body, also after decompression."},
     Row{"http", "max_connections", kInt, "256", "Connections at a time; more are closed at once."},
     Row{"http", "idle_timeout", kDuration, "60s", "A connection silent for this long is closed."},
-    Row{"http", "token", kText, "", "Needed to write, as `Authorization: Token …`; empty: none.", {},
+    Row{"http",
+        "token",
+        kText,
+        "",
+        "Needed to write, as `Authorization: Token …`; empty: none.",
+        {},
         true},
 
     Row{"resp", "listen", kText, "", "Address, such as 127.0.0.1:6379; empty: none."},
     Row{"resp", "unix", kText, "", "Path of a stream socket; empty: none."},
     Row{"resp", "queue_key", kText, "kadabra_queue", "The list whose LPUSH is a metric."},
-    Row{"resp", "password", kText, "", "Needed by AUTH before anything else; empty: none.", {}, true},
+    Row{"resp",
+        "password",
+        kText,
+        "",
+        "Needed by AUTH before anything else; empty: none.",
+        {},
+        true},
     Row{"resp", "max_connections", kInt, "1024", "Connections at a time; more are closed at once."},
 
     Row{"redis", "enabled", kFlag, "off", "Receive from the lists."},
@@ -108,7 +124,8 @@ constexpr std::array kOptions = {
     Row{"streams", "password", kText, "", "Password for AUTH; empty: none.", {}, true},
     Row{"streams", "stream", kText, "godwit:s", "Key of the stream."},
     Row{"streams", "group", kText, "agents", "Consumer group."},
-    Row{"streams", "claim_after", kDuration, "30s", "Take over what a dead consumer held this long."},
+    Row{"streams", "claim_after", kDuration, "30s",
+        "Take over what a dead consumer held this long."},
     Row{"streams", "max_deliveries", kInt, "5",
         "An entry delivered more often goes to `godwit:dead` unread."},
 
@@ -121,13 +138,20 @@ constexpr std::array kOptions = {
     Row{"publisher", "database", kText, "kadabra", "influxdb: database."},
     Row{"publisher", "retention_policy", kText, "", "influxdb: retention policy; empty: default."},
     Row{"publisher", "consistency", kText, "", "influxdb: write consistency; empty: default."},
-    Row{"publisher", "create_database", kFlag, "off", "influxdb: create the database when missing."},
+    Row{"publisher", "create_database", kFlag, "off",
+        "influxdb: create the database when missing."},
     Row{"publisher", "username", kText, "", "influxdb, redis_*: user."},
     Row{"publisher", "password", kText, "", "influxdb, redis_*: password.", {}, true},
     Row{"publisher", "org", kText, "", "influxdb2: organisation."},
     Row{"publisher", "bucket", kText, "", "influxdb2: bucket."},
     Row{"publisher", "token", kText, "", "influxdb2, otlp: token.", {}, true},
-    Row{"publisher", "headers", kText, "", "otlp: extra headers, `Name: value; Name: value`.", {}, true},
+    Row{"publisher",
+        "headers",
+        kText,
+        "",
+        "otlp: extra headers, `Name: value; Name: value`.",
+        {},
+        true},
     Row{"publisher", "timeout", kDuration, "10s", "One request, from connect to answer."},
     Row{"publisher", "batch", kInt, "5000", "Lines in one request."},
     Row{"publisher", "batch_bytes", kSize, "1MiB", "Bytes in one request, before compression."},
@@ -139,8 +163,8 @@ constexpr std::array kOptions = {
     Row{"publisher", "address", kText, "127.0.0.1:8125",
         "statsd: host:port, or the path of a datagram socket."},
     Row{"publisher", "packet", kSize, "1432", "statsd: bytes in a datagram."},
-    Row{"publisher", "dogstatsd", kChoice, "off",
-        "statsd: tags (on), and timestamps too (1.3).", "off|on|1.3"},
+    Row{"publisher", "dogstatsd", kChoice, "off", "statsd: tags (on), and timestamps too (1.3).",
+        "off|on|1.3"},
     Row{"publisher", "at_most_once", kFlag, "on",
         "statsd: after a crash rather lose a batch than count it twice."},
     Row{"publisher", "interval", kDuration, "10s", "otlp: how often changed series are sent."},
@@ -150,7 +174,8 @@ constexpr std::array kOptions = {
     Row{"publisher", "encoding", kChoice, "protobuf", "otlp: body format.", "protobuf|json"},
     Row{"publisher", "max_series", kInt, "100000", "prometheus, otlp: series kept."},
     Row{"publisher", "max_series_per_name", kInt, "10000", "prometheus, otlp: series of one name."},
-    Row{"publisher", "series_ttl", kDuration, "1h", "prometheus, otlp: silent series are forgotten."},
+    Row{"publisher", "series_ttl", kDuration, "1h",
+        "prometheus, otlp: silent series are forgotten."},
     Row{"publisher", "timers", kChoice, "summary", "prometheus: how timers are shown.",
         "summary|histogram"},
     Row{"publisher", "host", kText, "localhost", "redis_*: host name, or path of a unix socket."},
@@ -217,7 +242,8 @@ std::optional<std::int64_t> parseInt(std::string_view text) {
   text = trim(text);
   std::int64_t n = 0;
   auto r = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (text.empty() || r.ec != std::errc() || r.ptr != text.data() + text.size()) return std::nullopt;
+  if (text.empty() || r.ec != std::errc() || r.ptr != text.data() + text.size())
+    return std::nullopt;
   return n;
 }
 
@@ -225,7 +251,8 @@ std::optional<double> parseNumber(std::string_view text) {
   text = trim(text);
   double n = 0;
   auto r = std::from_chars(text.data(), text.data() + text.size(), n);
-  if (text.empty() || r.ec != std::errc() || r.ptr != text.data() + text.size()) return std::nullopt;
+  if (text.empty() || r.ec != std::errc() || r.ptr != text.data() + text.size())
+    return std::nullopt;
   return std::isfinite(n) ? std::optional(n) : std::nullopt;
 }
 

@@ -19,15 +19,16 @@ struct OptionDef {
   std::string_view section;  // "publisher" stands for every [publisher:NAME]
   std::string_view key;
   OptionType type;
-  std::string_view fallback;  // in the file's own notation
-  std::string_view help;      // one sentence
+  std::string_view fallback;   // in the file's own notation
+  std::string_view help;       // one sentence
   std::string_view choices{};  // kChoice: separated by '|'
   bool secret = false;
 };
 
 std::span<const OptionDef> optionTable();
 const OptionDef* findOption(std::string_view section, std::string_view key);
-std::span<const std::pair<std::string_view, std::string_view>> sectionTable();  // name, one sentence
+std::span<const std::pair<std::string_view, std::string_view>>
+sectionTable();  // name, one sentence
 
 // Notation of values. "10s", "500ms", "2m", "1h", "1.5" (seconds); "8MiB", "64KiB", "1000".
 std::optional<bool> parseFlag(std::string_view text);

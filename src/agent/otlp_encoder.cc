@@ -152,8 +152,7 @@ std::string metricMessage(std::span<CumulativeSeries* const> group, const OtlpOp
   fieldBytes(out, 1, first.name);
   if (first.kind == SeriesKind::kTimer && first.per_second > 0) fieldBytes(out, 3, "s");
   for (const CumulativeSeries* s : group) {
-    fieldBytes(data, 1,
-               s->kind == SeriesKind::kTimer ? histogramPoint(*s, o) : numberPoint(*s, o));
+    fieldBytes(data, 1, s->kind == SeriesKind::kTimer ? histogramPoint(*s, o) : numberPoint(*s, o));
   }
   std::uint64_t temporality = o.delta ? 1 : 2;
   switch (first.kind) {
@@ -245,11 +244,11 @@ void pointJson(std::string& out, const CumulativeSeries& s, const OtlpOptions& o
     Buckets positive = bucketsOf(k.positiveBins(), p.scale);
     Buckets negative = bucketsOf(k.negativeBins(), p.scale);
     auto zero = static_cast<std::uint64_t>(std::llround(k.zeroCount()));
-    out += ",\"count\":\"" + std::to_string(wholeCount(&k, positive, negative, zero)) +
-           "\",\"sum\":";
+    out +=
+        ",\"count\":\"" + std::to_string(wholeCount(&k, positive, negative, zero)) + "\",\"sum\":";
     number(out, k.sum() * p.scale);
-    out += ",\"scale\":" + std::to_string(kOtlpScale) + ",\"zeroCount\":\"" +
-           std::to_string(zero) + "\"";
+    out += ",\"scale\":" + std::to_string(kOtlpScale) + ",\"zeroCount\":\"" + std::to_string(zero) +
+           "\"";
     bucketsJson(out, "positive", positive);
     bucketsJson(out, "negative", negative);
     out += ",\"min\":";

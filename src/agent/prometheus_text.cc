@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <map>
+#include <memory>
 
 namespace godwit::agent {
 namespace {
@@ -62,7 +63,8 @@ struct Merged {
   double value = 0;
   std::int64_t last_ns = 0;
   double per_second = 0;
-  metrics::Sketch sketch;
+  const metrics::Sketch* sketch = nullptr;
+  std::unique_ptr<metrics::Sketch> merged;  // only when two series became one
 };
 struct Family {
   SeriesKind kind{};
@@ -106,11 +108,13 @@ void line(std::string& out, const std::string& name, std::string_view suffix,
 
 void appendTimer(std::string& out, const std::string& name, const std::string& labels,
                  const Merged& m, bool histograms) {
+  if (!m.sketch) return;
+  const metrics::Sketch& sketch = *m.sketch;
   double scale = m.per_second > 0 ? 1 / m.per_second : 1;
   if (histograms) {
-    double below = m.sketch.zeroCount();
-    for (const auto& b : m.sketch.negativeBins()) below += b.count;
-    auto bins = m.sketch.positiveBins();
+    double below = sketch.zeroCount();
+    for (const auto& b : sketch.negativeBins()) below += b.count;
+    auto bins = sketch.positiveBins();
     std::size_t i = 0;
     for (double bound : kBuckets) {
       while (i < bins.size() && metrics::Sketch::binValue(bins[i].index) * scale <= bound) {
@@ -120,14 +124,14 @@ void appendTimer(std::string& out, const std::string& name, const std::string& l
       appendNumber(text, bound);
       line(out, name, "_bucket", labels, "le", text, below);
     }
-    line(out, name, "_bucket", labels, "le", "+Inf", m.sketch.count());
+    line(out, name, "_bucket", labels, "le", "+Inf", sketch.count());
   } else {
     for (const auto& [text, q] : kQuantiles) {
-      line(out, name, "", labels, "quantile", text, m.sketch.quantile(q) * scale);
+      line(out, name, "", labels, "quantile", text, sketch.quantile(q) * scale);
     }
   }
-  line(out, name, "_sum", labels, {}, {}, m.sketch.sum() * scale);
-  line(out, name, "_count", labels, {}, {}, m.sketch.count());
+  line(out, name, "_sum", labels, {}, {}, sketch.sum() * scale);
+  line(out, name, "_count", labels, {}, {}, sketch.count());
 }
 
 }  // namespace
@@ -162,7 +166,7 @@ void appendPrometheus(std::string& out, const std::vector<CumulativeSeries*>& se
     auto it = families.find(name);
     // One name, one type: a second type gets a name of its own.
     if (it != families.end() && it->second.kind != s->kind) {
-      name += s->kind == SeriesKind::kGauge ? "_gauge"
+      name += s->kind == SeriesKind::kGauge     ? "_gauge"
               : s->kind == SeriesKind::kCounter ? "_counter"
                                                 : "_timer";
     }
@@ -180,9 +184,13 @@ void appendPrometheus(std::string& out, const std::vector<CumulativeSeries*>& se
       m.value += s->value;
     }
     m.last_ns = std::max(m.last_ns, s->last_ns);
-    if (s->sketch && (m.sketch.empty() || m.per_second == s->per_second)) {
+    if (s->sketch && !m.sketch) {
       m.per_second = s->per_second;
-      m.sketch.merge(*s->sketch);
+      m.sketch = s->sketch.get();
+    } else if (s->sketch && m.per_second == s->per_second) {
+      if (!m.merged) m.merged = std::make_unique<metrics::Sketch>(*m.sketch);
+      m.merged->merge(*s->sketch);
+      m.sketch = m.merged.get();
     }
   }
   for (const auto& [name, f] : families) {

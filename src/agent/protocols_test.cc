@@ -33,10 +33,12 @@ std::string feedAll(std::string_view text, std::size_t step, HttpLimits limits =
 TEST(HttpParser, cut_anywhere_it_reads_the_same) {
   std::string text =
       "POST /a%20b?q=x%26y+z HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"
-      "\r\nPOST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n"
+      "\r\nPOST /c HTTP/1.1\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nT: v\r\n\r\n"
       "GET / HTTP/1.0\r\n\r\n";
   std::string want = "POST /a b q=x&y z [hello]\nPOST /c q= [abcde]\nGET / q= [] close\n";
-  for (std::size_t step = 1; step <= text.size(); ++step) EXPECT_EQ(feedAll(text, step), want) << step;
+  for (std::size_t step = 1; step <= text.size(); ++step)
+    EXPECT_EQ(feedAll(text, step), want) << step;
 }
 
 TEST(HttpParser, refuses_what_smuggles_or_swells) {
@@ -46,8 +48,10 @@ TEST(HttpParser, refuses_what_smuggles_or_swells) {
   auto one = [&](std::string_view t) { return feedAll(t, 7, small); };
   EXPECT_EQ(one("GET /\r\n\r\n"), "error 400");
   EXPECT_EQ(one("GET / HTTP/2.0\r\n\r\n"), "error 505");
-  EXPECT_EQ(one("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"), "error 400");
-  EXPECT_EQ(one("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"), "error 400");
+  EXPECT_EQ(one("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello"),
+            "error 400");
+  EXPECT_EQ(one("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"),
+            "error 400");
   EXPECT_EQ(one("POST / HTTP/1.1\r\nContent-Length: 11\r\n\r\n"), "error 413");
   EXPECT_EQ(one("POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"), "error 400");
   EXPECT_EQ(one("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nB\r\n"), "error 413");

@@ -13,7 +13,7 @@ struct PublisherStats {
   std::string name;
   std::string type;
   bool required = true;
-  bool up = true;             // the last request was understood
+  bool up = true;  // the last request was understood
   std::string breaker = "closed";
   std::string last_error;
   std::map<int, std::uint64_t> requests;  // by answer; 0: none

@@ -55,9 +55,8 @@ void RedisClient::setTimeout(std::chrono::milliseconds wait) {
 Result<> RedisClient::connect() {
   if (context_) return {};
   bool unix_socket = address_.host.find('/') != std::string::npos;
-  context_ = unix_socket
-                 ? redisConnectUnixWithTimeout(address_.host.c_str(), kConnect)
-                 : redisConnectWithTimeout(address_.host.c_str(), address_.port, kConnect);
+  context_ = unix_socket ? redisConnectUnixWithTimeout(address_.host.c_str(), kConnect)
+                         : redisConnectWithTimeout(address_.host.c_str(), address_.port, kConnect);
   if (!context_ || context_->err) return broken("connect to Redis at " + address_.host);
   setTimeout(std::chrono::milliseconds(0));
   if (!address_.password.empty()) {

@@ -46,7 +46,8 @@ class RedisClient {
   [[nodiscard]] int fd() const;
 
   // One command, one answer; an error reply of the server is a Result error too (kInvalid, message
-  // as sent). After any other error the connection is closed. `wait`: how long the server may block.
+  // as sent). After any other error the connection is closed. `wait`: how long the server may
+  // block.
   Result<RedisReply> command(const std::vector<std::string_view>& args,
                              std::chrono::milliseconds wait = std::chrono::milliseconds(0));
 

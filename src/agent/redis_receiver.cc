@@ -76,8 +76,8 @@ void RedisReceiver::main() {
     redis_.disconnect();
     std::unique_lock lock(mu_);
     auto most = std::min<std::chrono::milliseconds>(2s, 100ms * (1 << std::min(attempt++, 5)));
-    auto wait = std::chrono::milliseconds(
-        50 + randomBelow(static_cast<std::uint64_t>(most.count())));
+    auto wait =
+        std::chrono::milliseconds(50 + randomBelow(static_cast<std::uint64_t>(most.count())));
     wake_.wait_for(lock, wait, [&] { return stopping_.load(); });
   }
 }
@@ -123,8 +123,8 @@ Result<> RedisReceiver::noticeRestart() {
       ++stats_.restarts_seen;
       stats_.lost_suspected += lost;
     }
-    log::warn("redis.restarted", {{"queued_before", last_length_}, {"queued_now", now},
-                                  {"lost_suspected", lost}});
+    log::warn("redis.restarted",
+              {{"queued_before", last_length_}, {"queued_now", now}, {"lost_suspected", lost}});
   }
   run_id_ = redis_.runId();
   last_length_ = now;
@@ -240,7 +240,8 @@ Result<> RedisReceiver::receiveBatch(bool wait) {
     std::vector<std::string_view> args;
     std::string seconds = "5";
     if (modern) {
-      double until = std::chrono::duration<double>(std::min(next_nanny_, next_heartbeat_) - now).count();
+      double until =
+          std::chrono::duration<double>(std::min(next_nanny_, next_heartbeat_) - now).count();
       seconds = std::to_string(std::clamp(until, 0.05, 5.0));
       args = {"BLMOVE", options_.queue_key, private_key_, "RIGHT", "LEFT", seconds};
     } else {
@@ -380,8 +381,8 @@ Result<> RedisReceiver::takeLegacy() {
       if (!r) return r.error();
       last = std::move(*r);
     }
-    bool removed = last->type == REDIS_REPLY_ARRAY && last->elements == 2 &&
-                   last->element[0]->integer == 1;
+    bool removed =
+        last->type == REDIS_REPLY_ARRAY && last->elements == 2 && last->element[0]->integer == 1;
     if (!removed) {
       // Somebody else finished it between the look and the grip: take our copy back.
       auto r = redis_.command({"LREM", private_key_, "1", message});

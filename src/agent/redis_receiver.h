@@ -24,10 +24,10 @@ struct RedisReceiverStats {
   std::string last_error;
   std::uint64_t messages = 0;
   std::uint64_t malformed = 0;
-  std::uint64_t recovered = 0;      // found in the private list after a restart
-  std::uint64_t duplicates = 0;     // of those, already in the log
-  std::uint64_t reclaimed = 0;      // moved back from lists of dead agents
-  std::uint64_t legacy_taken = 0;   // from the old shared in-progress list
+  std::uint64_t recovered = 0;       // found in the private list after a restart
+  std::uint64_t duplicates = 0;      // of those, already in the log
+  std::uint64_t reclaimed = 0;       // moved back from lists of dead agents
+  std::uint64_t legacy_taken = 0;    // from the old shared in-progress list
   std::uint64_t lost_suspected = 0;  // messages a restarted Redis no longer has
   std::uint64_t restarts_seen = 0;
   std::uint64_t reconnects = 0;

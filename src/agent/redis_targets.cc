@@ -60,8 +60,8 @@ Outcome RedisListTarget::send(const Batch& batch, std::size_t first, std::size_t
   for (std::size_t i = first; i < last;) {
     std::vector<std::string_view> args{"LPUSH", key_};
     for (std::size_t n = 0; n < kValues && i < last; ++n, ++i) {
-      args.push_back(std::string_view(batch.body).substr(batch.units[i].offset,
-                                                         batch.units[i].size));
+      args.push_back(
+          std::string_view(batch.body).substr(batch.units[i].offset, batch.units[i].size));
     }
     redis_.append(args);
     ++commands;

@@ -61,8 +61,8 @@ class Json {
   bool first_ = true;
 };
 
-constexpr std::string_view kDropReason[] = {"",     "spool_full",  "oversize", "nan",
-                                            "unavailable", "closed", "",         ""};
+constexpr std::string_view kDropReason[] = {
+    "", "spool_full", "oversize", "nan", "unavailable", "closed", "", ""};
 
 std::string_view writerName(std::size_t i) {
   return i == 0 ? "points" : i == 1 ? "statsd" : "aggregates";
@@ -70,8 +70,8 @@ std::string_view writerName(std::size_t i) {
 
 // Modulo 2^64, so that an imbalance in either direction is visible as a small number.
 std::int64_t balance(const ReportInput& in, const PublisherStats& p) {
-  return static_cast<std::int64_t>(in.log.points_samples - p.counts.skipped -
-                                   p.counts.consumed() - p.spooled_samples);
+  return static_cast<std::int64_t>(in.log.points_samples - p.counts.skipped - p.counts.consumed() -
+                                   p.spooled_samples);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace godwit::agent {
 namespace {
 
 constexpr std::size_t kMaxUnsent = 16u << 20;
-constexpr std::size_t kMaxQueued = 10'000;        // commands in one MULTI
+constexpr std::size_t kMaxQueued = 10'000;  // commands in one MULTI
 constexpr std::size_t kMaxQueuedBytes = 64u << 20;
 
 std::string upper(std::string_view s) {

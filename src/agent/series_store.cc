@@ -61,17 +61,19 @@ CumulativeSeries& SeriesStore::insert(std::string key, SeriesKind kind, std::str
   s->kind = kind;
   s->name = name;
   s->labels = std::move(labels);
+  s->labels.shrink_to_fit();
+  s->key = std::move(key);
   s->per_second = per_second;
   s->start_ns = log_ns;
   CumulativeSeries& ref = *s;
-  series_.emplace(std::move(key), std::move(s));
+  series_.emplace(ref.key, std::move(s));
   ++per_name_[std::string(name)];
   return ref;
 }
 
 CumulativeSeries& SeriesStore::find(SeriesKind kind, const metrics::Dims& dims,
-                                    std::string_view name, std::string_view host,
-                                    double per_second, std::int64_t log_ns) {
+                                    std::string_view name, std::string_view host, double per_second,
+                                    std::int64_t log_ns) {
   metrics::Dims labels;
   labels.reserve(dims.size() + 1);
   bool has_host = host.empty();

@@ -17,11 +17,12 @@ namespace godwit::agent {
 enum class SeriesKind : std::uint8_t { kCounter = 1, kGauge, kTimer };
 
 struct CumulativeSeries {
+  std::string key;  // owned here, viewed by the store's map
   SeriesKind kind{};
   std::string name;
-  metrics::Dims labels;    // sorted by key
-  double per_second = 0;   // timers: 0 is "no unit"; divide by it to get seconds
-  double value = 0;        // counter, gauge
+  metrics::Dims labels;                     // sorted by key
+  double per_second = 0;                    // timers: 0 is "no unit"; divide by it to get seconds
+  double value = 0;                         // counter, gauge
   std::unique_ptr<metrics::Sketch> sketch;  // timer
   std::int64_t start_ns = 0;
   std::int64_t last_ns = 0;  // of the newest sample
@@ -71,7 +72,7 @@ class SeriesStore {
                            metrics::Dims labels, double per_second, std::int64_t log_ns);
 
   SeriesLimits limits_;
-  std::unordered_map<std::string, std::unique_ptr<CumulativeSeries>> series_;
+  std::unordered_map<std::string_view, std::unique_ptr<CumulativeSeries>> series_;
   std::unordered_map<std::string, std::size_t> per_name_;
   std::uint64_t overflowed_ = 0;
 };

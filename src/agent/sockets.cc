@@ -83,7 +83,8 @@ Result<SocketAddress> parseAddress(std::string_view text) {
 std::string addressText(const SocketAddress& a) {
   if (a.storage.ss_family == AF_UNIX) {
     const auto& un = reinterpret_cast<const sockaddr_un&>(a.storage);
-    std::size_t n = a.size > offsetof(sockaddr_un, sun_path) ? a.size - offsetof(sockaddr_un, sun_path) : 0;
+    std::size_t n =
+        a.size > offsetof(sockaddr_un, sun_path) ? a.size - offsetof(sockaddr_un, sun_path) : 0;
     if (n > 0 && un.sun_path[0] == '\0') return "@" + std::string(un.sun_path + 1, n - 1);
     return std::string(un.sun_path, ::strnlen(un.sun_path, n));
   }

@@ -138,7 +138,8 @@ StatsdBad StatsdParser::parseLine(std::string_view line, StatsdLine& out) const 
   std::size_t tag_at = name.find_first_of(",;[");
   if (tag_at != std::string_view::npos) {
     bool bracket = name[tag_at] == '[';
-    bool tagged = name.find('=', tag_at) != std::string_view::npos && (!bracket || name.back() == ']');
+    bool tagged =
+        name.find('=', tag_at) != std::string_view::npos && (!bracket || name.back() == ']');
     if (tagged) {
       out.inline_tags = name.substr(tag_at);
       name = name.substr(0, tag_at);

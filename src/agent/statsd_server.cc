@@ -80,7 +80,9 @@ Result<> StatsdServer::openDatagram(const std::string& address, Source source, c
   auto granted = static_cast<std::uint64_t>(got) / 2;  // the kernel doubles what it is asked for
   if (granted < static_cast<std::uint64_t>(want)) {
     log::warn("statsd.receive_buffer",
-              {{"address", address}, {"wanted", want}, {"granted", granted},
+              {{"address", address},
+               {"wanted", want},
+               {"granted", granted},
                {"hint", "sysctl net.core.rmem_max=" + std::to_string(want)}});
   }
   if (stats_.receive_buffer == 0 || granted < stats_.receive_buffer) {
@@ -193,9 +195,8 @@ Result<> StatsdServer::openStream(const std::string& address, Source source, boo
   auto socket = openSocket(address, SOCK_STREAM, inherited);
   if (!socket) return std::move(socket).error();
   int fd = socket->fd.get();
-  GODWIT_TRY(loop_.add(fd, EPOLLIN, [this, fd, source, framed](std::uint32_t) {
-    accept(fd, source, framed);
-  }));
+  GODWIT_TRY(loop_.add(fd, EPOLLIN,
+                       [this, fd, source, framed](std::uint32_t) { accept(fd, source, framed); }));
   bool path = address.find('/') != std::string::npos;
   listeners_.push_back({std::move(socket->fd), socket->inherited, path ? address : std::string()});
   log::info("statsd.listening", {{"address", address}, {"stream", true}});

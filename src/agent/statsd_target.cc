@@ -116,11 +116,14 @@ void StatsdTarget::addSample(const metrics::Dims& dims, const metrics::Sample& s
       auto bins = [&](const std::vector<metrics::Sketch::Bin>& list, double sign) {
         for (const auto& b : list) {
           double v = sign * metrics::Sketch::binValue(b.index) * f;
-          line("", v, b.count > 1 ? "d|@" + [&] {
-            std::string rate;
-            appendNumber(rate, 1 / b.count);
-            return rate;
-          }() : std::string("d"));
+          line("", v,
+               b.count > 1 ? "d|@" +
+                                 [&] {
+                                   std::string rate;
+                                   appendNumber(rate, 1 / b.count);
+                                   return rate;
+                                 }()
+                           : std::string("d"));
         }
       };
       bins(sketch->negativeBins(), -1);

@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kEntryBytes = 256 * 1024;
 constexpr std::size_t kEntryFrames = 1000;
-constexpr auto kPoll = 10ms;         // an acknowledgement has no event to wait for
-constexpr auto kAskAgain = 5s;       // then look whether the entries still exist
+constexpr auto kPoll = 10ms;    // an acknowledgement has no event to wait for
+constexpr auto kAskAgain = 5s;  // then look whether the entries still exist
 
 }  // namespace
 
@@ -66,8 +66,7 @@ Result<bool> StreamTarget::acknowledged(
   if (!r) return std::move(r).error();
   for (std::size_t i = 0; i < wanted.size(); ++i) {
     const redisReply* e = (*r)->element[i];
-    std::uint64_t have =
-        e->type == REDIS_REPLY_STRING ? std::strtoull(e->str, nullptr, 10) : 0;
+    std::uint64_t have = e->type == REDIS_REPLY_STRING ? std::strtoull(e->str, nullptr, 10) : 0;
     if (have < wanted[i].second) return false;
   }
   return true;

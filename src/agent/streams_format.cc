@@ -1,7 +1,7 @@
 #include "agent/streams_format.h"
 
-#include <cstdio>
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace godwit::agent {

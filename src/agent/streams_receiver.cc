@@ -37,8 +37,9 @@ return 1
 )";
 
 std::string textOf(const redisReply* r) {
-  return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS ? std::string(r->str, r->len)
-                                                                        : std::string();
+  return r->type == REDIS_REPLY_STRING || r->type == REDIS_REPLY_STATUS
+             ? std::string(r->str, r->len)
+             : std::string();
 }
 std::uint64_t numberOf(const std::string& s) { return std::strtoull(s.c_str(), nullptr, 10); }
 
@@ -93,7 +94,8 @@ Result<> StreamsReceiver::session() {
     std::lock_guard lock(mu_);
     fd_ = redis_.fd();
   }
-  auto made = redis_.command({"XGROUP", "CREATE", options_.stream, options_.group, "0", "MKSTREAM"});
+  auto made =
+      redis_.command({"XGROUP", "CREATE", options_.stream, options_.group, "0", "MKSTREAM"});
   if (!made && !made.error().message.starts_with("BUSYGROUP")) return made.error();
   asked_.clear();  // another agent may have gone on with these lanes: ask again
   // First what a former life of this consumer had been given.
@@ -148,16 +150,16 @@ std::vector<StreamsReceiver::Entry> StreamsReceiver::parseEntries(const redisRep
         have |= 8;
       }
     }
-    entry.sound = have == 15 && !entry.lane.empty() && entry.lane.size() <= 64 &&
-                  entry.first > 0 && entry.first <= entry.last;
+    entry.sound = have == 15 && !entry.lane.empty() && entry.lane.size() <= 64 && entry.first > 0 &&
+                  entry.first <= entry.last;
     out.push_back(std::move(entry));
   }
   return out;
 }
 
 Result<> StreamsReceiver::read(std::string_view from, bool block, std::size_t& got) {
-  std::vector<std::string_view> args{"XREADGROUP", "GROUP", options_.group, options_.agent_id,
-                                     "COUNT", "256"};
+  std::vector<std::string_view> args{"XREADGROUP",      "GROUP", options_.group,
+                                     options_.agent_id, "COUNT", "256"};
   if (block) args.insert(args.end(), {"BLOCK", "5000"});
   args.insert(args.end(), {"STREAMS", options_.stream, from});
   auto r = redis_.command(args, block ? 5s : 0s);
@@ -261,8 +263,8 @@ Result<> StreamsReceiver::acknowledge(const Entry& e) {
 }
 
 Result<> StreamsReceiver::bury(const Entry& e) {
-  auto r = redis_.command({"XADD", "godwit:dead", "MAXLEN", "~", "10000", "*", "id", e.id, "p",
-                           e.lane, "b", e.bytes});
+  auto r = redis_.command(
+      {"XADD", "godwit:dead", "MAXLEN", "~", "10000", "*", "id", e.id, "p", e.lane, "b", e.bytes});
   if (!r) return r.error();
   r = redis_.command({"XACK", options_.stream, options_.group, e.id});
   if (!r) return r.error();

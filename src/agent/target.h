@@ -41,9 +41,9 @@ struct Batch {
   std::string body;
   std::vector<Unit> units;
   std::vector<Reject> rejects;
-  Counts counts;  // of what is decided already: drops, rejects
+  Counts counts;       // of what is decided already: drops, rejects
   Counts provisional;  // already in the ledger, to be taken back (at-most-once targets)
-  Places places;  // where the log stands behind this batch
+  Places places;       // where the log stands behind this batch
   std::int64_t oldest_ns = 0;
 };
 

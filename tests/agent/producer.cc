@@ -46,7 +46,8 @@ int main(int argc, char** argv) {
     // Counted after the append: a kill in between leaves one frame more than the ledger knows.
     acked[status == spool::AppendStatus::kSpooled ? 0 : 1].fetch_add(1);
     if (rate > 0 && i % 64 == 63) {
-      std::this_thread::sleep_until(begin + std::chrono::nanoseconds((i + 1) * 1'000'000'000 / rate));
+      std::this_thread::sleep_until(begin +
+                                    std::chrono::nanoseconds((i + 1) * 1'000'000'000 / rate));
     }
   }
   return 0;
