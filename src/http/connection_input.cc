@@ -177,6 +177,10 @@ std::size_t Connection::feedBody(std::string_view data) {
   if (e->facts.framing == Framing::kLength) {
     used = static_cast<std::size_t>(
         std::min<std::uint64_t>(data.size(), e->facts.length - length_read_));
+    // All of the room at once, but only for who has sent a part of it: a length is cheap to claim.
+    if (!e->streamed && length_read_ >= e->facts.length / 4) {
+      e->body.reserve(static_cast<std::size_t>(e->facts.length));
+    }
     e->body.append(data.substr(0, used));
     length_read_ += used;
     done = length_read_ == e->facts.length;
