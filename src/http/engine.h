@@ -26,6 +26,8 @@ struct Engine {
 
   // Called by a shard, on its loop, when its last connection has gone during a drain.
   std::function<void()> on_shard_empty;
+  // And when one more came to it after all, handed over by a loop that did not know yet.
+  std::function<void()> on_shard_busy;
   // Called when a connection closes while accepting is paused for max_connections.
   std::function<void()> on_room;
 

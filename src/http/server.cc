@@ -82,6 +82,10 @@ Server::Server(Options options) : impl_(std::make_unique<Impl>()) {
   s.engine.head_limits = {o.limits.max_header_bytes, o.limits.max_headers, o.any_authority};
   s.engine.handler = [](const Request&, Reply reply) { reply.send(404, "not found\n"); };
   s.engine.on_shard_empty = [&s] { s.shardEmpty(); };
+  s.engine.on_shard_busy = [&s] {
+    std::lock_guard lock(s.mu);
+    --s.empty_shards;
+  };
   s.engine.on_room = [&s] { s.resumeAll(); };
   if (o.inherit_listeners) s.inherited = net::takeInheritedFds();
   for (std::size_t i = 0; i < o.threads; ++i) {

@@ -107,17 +107,14 @@ void Shard::acceptFrom(Door& door, int budget) {
     }
     Shard* target = this;
     for (Shard* s : peers_) {
+      if (draining()) break;  // the others may be done
       if (s->counters_.assigned.load(std::memory_order_relaxed) <
           target->counters_.assigned.load(std::memory_order_relaxed)) {
         target = s;
       }
     }
     target->counters_.assigned.fetch_add(1, std::memory_order_relaxed);
-    if (target == this || draining()) {
-      if (target != this) {
-        target->counters_.assigned.fetch_sub(1, std::memory_order_relaxed);
-        counters_.assigned.fetch_add(1, std::memory_order_relaxed);
-      }
+    if (target == this) {
       adopt(std::move(socket), std::move(remote), door.listener.tls());
     } else {
       target->loop_.post([target, s = std::move(socket), r = std::move(remote),
@@ -144,7 +141,7 @@ void Shard::adopt(UniqueFd fd, std::string remote, bool tls) {
       *this, id, net::Stream(std::move(fd), std::move(layer)), std::move(remote));
   Connection& c = *connection;
   connections_.emplace(id, std::move(connection));
-  empty_reported_ = false;
+  if (std::exchange(empty_reported_, false)) engine_.on_shard_busy();
   if (engine_.on_connect) engine_.on_connect(id, c.remote());
   if (!c.start()) {
     c.abort();
@@ -224,6 +221,7 @@ void Shard::abort() {
 
 void Shard::checkEmpty() {
   if (!draining() || doors_open_ || empty_reported_ || !connections_.empty()) return;
+  if (counters_.assigned.load() > 0) return;  // one is on its way here
   empty_reported_ = true;
   engine_.on_shard_empty();
 }
