@@ -207,7 +207,8 @@ Result<> complete(ServiceOptions& s) {
   s.policy.has_queue = false;
   bool can_probe = false;
   std::vector<std::string> names;
-  for (const ListenSpec& l : s.listens) {
+  for (ListenSpec& l : s.listens) {
+    if (!l.cutover) l.cutover = s.cutover;
     bool stream = l.kind != ListenKind::kUdp;
     can_probe = can_probe || stream;
     if (l.wantedCutover() == Cutover::kSlots) s.policy.has_queue = true;

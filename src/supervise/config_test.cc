@@ -105,6 +105,14 @@ TEST(Config, check_is_a_command_or_a_mode) {
   EXPECT_EQ(readSettings({"--listen", ":1", "--check"}).ok(), false);
 }
 
+TEST(Config, cutover_is_for_every_socket_that_does_not_say) {
+  auto s = readSettings(
+      {"--cutover", "shared", "--listen", "a=:1", "--listen", "b=:2,cutover=slots", "c"});
+  ASSERT_TRUE(s.ok());
+  EXPECT_EQ(s->services[0].listens[0].wantedCutover(), Cutover::kShared);
+  EXPECT_EQ(s->services[0].listens[1].wantedCutover(), Cutover::kSlots);
+}
+
 TEST(Config, what_is_printed_reads_back_the_same) {
   Args args = {"--listen",
                "web=:8000,mode=0600,nodelay",

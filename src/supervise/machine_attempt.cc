@@ -27,7 +27,7 @@ int Machine::startNext(TimeNs now, Release release, TimeNs delay) {
 
 TimeNs Machine::intervalDelay(TimeNs now) const {
   if (policy_.min_interval == 0 || last_start_ == 0) return 0;
-  return std::max<TimeNs>(0, last_start_ + policy_.min_interval - now);
+  return std::max<TimeNs>(0, timeAfter(last_start_, policy_.min_interval) - now);
 }
 
 int Machine::freeSlot() const {
@@ -101,7 +101,8 @@ bool Machine::makeRoom(TimeNs now) {
     if (g.state == GenState::kDraining) {
       // What it is answering gets as long as a failed generation would.
       g.stage = stagesOf(g).size() - 2;
-      g.deadline = std::min(g.deadline, std::max(now, g.stopping_at + policy_.kill_after_failed));
+      g.deadline =
+          std::min(g.deadline, std::max(now, timeAfter(g.stopping_at, policy_.kill_after_failed)));
       return false;
     }
   }
@@ -158,7 +159,7 @@ void Machine::finish(TimeNs now) {
 void Machine::startPending(TimeNs now) {
   if (!pending_) return;
   current_ = std::exchange(pending_, std::nullopt);
-  current_->not_before = now + intervalDelay(now);
+  current_->not_before = timeAfter(now, intervalDelay(now));
   retries_left_ = policy_.retry_failed;
   state_ = ServiceState::kReloading;
   advance(now);

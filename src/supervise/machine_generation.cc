@@ -140,7 +140,7 @@ void Machine::quiesce(GenRecord& g, TimeNs now) {
   g.retired_at = now;
   if (policy_.has_queue) {
     // The first of the two looks comes just before the linger is over, the second ends it.
-    g.deadline = now + std::max<TimeNs>(0, policy_.linger - kQueueRecheck);
+    g.deadline = timeAfter(now, std::max<TimeNs>(0, policy_.linger - kQueueRecheck));
     return;
   }
   g.settled = true;

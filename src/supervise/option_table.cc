@@ -275,9 +275,7 @@ Why setCutover(T& t, V v) {
                                                  {"shared", Cutover::kShared}};
   Cutover c = Cutover::kSlots;
   if (auto why = choose(c, v, kChoices)) return why;
-  for (ListenSpec& l : t.service.listens) {
-    if (!l.cutover) l.cutover = c;
-  }
+  t.service.cutover = c;
   return std::nullopt;
 }
 
@@ -324,8 +322,7 @@ std::vector<OptionInfo> makeTable() {
          return append(t.service.listens, parseListenSpec(v, t.service.listens.size()));
        }},
       {"cutover", 0, "slots|shared", false, kSockets,
-       "for the --listen options before it: a socket for each generation, or one for all", "slots",
-       setCutover},
+       "a socket for each generation, or one for all", "slots", setCutover},
       {"compat", 0, "NAME[,...]", false, kSockets,
        "also describe the sockets as server-starter, einhorn or nginx would", "", setCompat},
       {"no-listen-pid", 0, "", false, kSockets,

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "supervise/procfs.h"
@@ -347,6 +348,12 @@ Result<> Service::restore(const JsonValue& in) {
       if (kept.exec_done) kept.readiness->running();
     }
     if (g->state == GenState::kActive) routing_.active = g->id;
+  }
+  // Late connections to slots that were retired before are looked for again.
+  for (int slot = 0; slot < options_.policy.slots; ++slot) {
+    bool used = std::any_of(running_.begin(), running_.end(),
+                            [&](const auto& entry) { return entry.second->slot == slot; });
+    if (!used) retireSlots(slot);
   }
   healthFollows();
   armAge();
