@@ -95,7 +95,7 @@ class PrometheusPlugin final : public Plugin {
     setup.addCapability("prometheus", R"({"description":"Prometheus metrics.",)"
                                       R"("url":"https://github.com/Kinto/kinto/"})");
     auto route = std::make_unique<Route>();
-    route->name = "prometheus_metrics";
+    route->name = "metrics";
     route->pattern = "/__metrics__";
     route->methods = {"GET"};
     route->services[indexOf(http::Method::kGet)].now = [this](Call& call) {
