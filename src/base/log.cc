@@ -210,10 +210,10 @@ void formatJson(std::string& out, const State& s, Level level, std::string_view 
   out += ",\"Fields\":{";
   bool first = true;
   for (const Field& f : fields) {
-    if (!first) out += ',';
+    if (f.key.empty()) continue;
+    // Keys are names from the source: nothing in them needs escaping.
+    out.append(first ? "\"" : ",\"", first ? 1 : 2).append(f.key).append("\":", 2);
     first = false;
-    appendJsonString(out, f.key);
-    out += ':';
     appendValue(out, f, true);
   }
   out += "}}\n";
@@ -237,6 +237,7 @@ void formatText(std::string& out, bool color, Level level, std::string_view even
   out += ' ';
   out += event;
   for (const Field& f : fields) {
+    if (f.key.empty()) continue;
     out += ' ';
     if (color) out += "\033[36m";
     out += f.key;

@@ -14,7 +14,8 @@ namespace godwit::log {
 enum class Level : std::uint8_t { kDebug, kInfo, kWarn, kError };
 enum class Format : std::uint8_t { kText, kColor, kJson };
 
-// A named value. Strings are borrowed until the call returns. Never log secrets.
+// A named value. Keys are plain identifiers from the source. Strings are borrowed until the call
+// returns. Never log secrets.
 struct Field {
   enum class Kind : std::uint8_t { kString, kInt, kDouble, kBool };
   std::string_view key;
@@ -32,6 +33,10 @@ struct Field {
   requires(std::is_integral_v<T> && !std::is_same_v<T, bool>) Field(std::string_view k, T v)
       : key(k), kind(Kind::kInt), i(static_cast<std::int64_t>(v)) {}
 };
+// Left out of the line when the value is empty.
+inline Field unlessEmpty(std::string_view key, std::string_view value) {
+  return Field(value.empty() ? std::string_view() : key, value);
+}
 using Fields = std::initializer_list<Field>;
 
 struct Options {

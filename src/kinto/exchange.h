@@ -1,7 +1,6 @@
 #pragma once
 
 #include <chrono>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -41,7 +40,7 @@ struct Exchange {
     std::string_view authorization;
     std::optional<auth::Identity> identity;
   };
-  std::deque<Known> known;
+  std::vector<Known> known;  // complete before the first is looked up: pointers stay good
   std::optional<BatchRequest> batch;
 
   // DELETE page tokens: those redeemed before the work, and what became of them.

@@ -18,21 +18,24 @@ class RequestLog final : public Plugin {
     const Exchange& exchange = call.exchange;
     std::int64_t now_ms = call.app().clock().nowMs();
     std::size_t batch = exchange.batch ? exchange.batch->items.size() : 0;
-    log::info("request.summary",
-              {{"agent", call.headers.user_agent},
-               {"path", call.raw_path},
-               {"method", call.method_name},
-               {"lang", call.headers.accept_language},
-               {"rid", exchange.request.id},
-               {"errno", call.answer.errno_code},
-               {"querystring", call.raw_query},
-               {"uid", call.identity ? std::string_view(call.identity->user) : std::string_view()},
-               {"authn_type",
-                call.identity ? std::string_view(call.identity->policy) : std::string_view()},
-               {"time", isoDate(now_ms * 1'000'000)},
-               {"code", call.answer.status},
-               {"t", now_ms - exchange.started_ms},
-               {"batch_size", batch}});
+    std::string_view user, policy;
+    if (call.identity) {
+      user = call.identity->user;
+      policy = call.identity->policy;
+    }
+    log::info("request.summary", {log::unlessEmpty("agent", call.headers.user_agent),
+                                  {"path", call.raw_path},
+                                  {"method", call.method_name},
+                                  log::unlessEmpty("lang", call.headers.accept_language),
+                                  {"rid", exchange.request.id},
+                                  {"errno", call.answer.errno_code},
+                                  log::unlessEmpty("querystring", call.raw_query),
+                                  log::unlessEmpty("uid", user),
+                                  log::unlessEmpty("authn_type", policy),
+                                  {"time", isoDate(now_ms * 1'000'000)},
+                                  {"code", call.answer.status},
+                                  {"t", now_ms - exchange.started_ms},
+                                  {"batch_size", batch}});
   }
 };
 
