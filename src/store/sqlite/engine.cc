@@ -97,7 +97,7 @@ void Engine::run(Mode mode, std::unique_ptr<Unit> unit) {
   Reader* reader = mode == Mode::kPoint ? readerOf(*unit->home) : nullptr;
   if (!reader) return scans_.submit(std::move(unit));
   if (unit->deadline.expired()) return unit->done(tooLate());
-  Result<Verdict> result = reader->run(*unit);
+  Result<Verdict> result = reader->runInTurn(*unit);
   // A loop does not wait for locks; a scan thread may.
   if (reader->wasBusy()) return scans_.submit(std::move(unit));
   unit->done(std::move(result));
