@@ -24,7 +24,7 @@ struct Reader {
   // timeouts are floats).
   void number(std::string_view key, long& out) {
     const auto* text = find(key);
-    if (!text) return;
+    if (!text || text->empty()) return;
     double value = 0;
     auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), value);
     if (ec != std::errc() || end != text->data() + text->size() || value < -1 || value > 1e9) {

@@ -85,10 +85,11 @@ class Pool final : private Connection::Owner {
   friend class Lease;
   using Time = Deadline::Clock::time_point;
   struct Waiter {
-    Deadline until;
+    Deadline until = Deadline::never();
     std::coroutine_handle<> handle;
     Connection* got = nullptr;
     Failure why;
+    Time since = Deadline::Clock::now();
   };
   struct Waiting;
 

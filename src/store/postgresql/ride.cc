@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 // What a unit may wait for those behind it: at most so many, begun at most so long after.
 constexpr unsigned kMaxUnits = 32;
-constexpr auto kMaxBoarding = 10ms;
+constexpr auto kMaxBoarding = 50ms;
 
 }  // namespace
 

@@ -243,7 +243,9 @@ void PgSession::settleRiders(bool committed, bool in_doubt, const Failure& why) 
 // A snapshot ends without anybody waiting for it.
 void PgSession::endRead() {
   if (in_transaction_ && lease_ && lease_->ready()) {
-    lease_->sync();
+    if (std::any_of(deferred_.begin(), deferred_.end(), [](const auto& c) { return !c->done; })) {
+      lease_->sync();
+    }
     put(sql::kRollback, Params());
     lease_->sync();
     pool_.flush(*lease_.operator->());
