@@ -104,7 +104,7 @@ constexpr const char* kInsertOwn =
     "NULL,"
     " FALSE);\n"
     "INSERT INTO access_control_entries (object_id, permission, principal) VALUES"
-    " ('/buckets/b/collections/c' || :client_id || '/records/p' || :r, 'write', 'account:test');\n"
+    " ('/buckets/b/collections/c' || :client_id || '/records/p' || :r, 'write', 'test');\n"
     "COMMIT;\n";
 // On one list, taking turns as every writer of one list must to keep its order.
 constexpr const char* kInsertOne =
@@ -115,7 +115,7 @@ constexpr const char* kInsertOne =
     " ('p' || :r, '/buckets/b/collections/one', 'record', '{\"title\": \"a first article about"
     " servers\", \"body\": \"some text that makes it a usual size of record\"}', NULL, FALSE);\n"
     "INSERT INTO access_control_entries (object_id, permission, principal) VALUES"
-    " ('/buckets/b/collections/one/records/p' || :r, 'write', 'account:test');\n"
+    " ('/buckets/b/collections/one/records/p' || :r, 'write', 'test');\n"
     "COMMIT;\n";
 constexpr const char* kData =
     "{\"title\":\"a first article about servers\",\"body\":\"some text that makes it a usual size "

@@ -196,5 +196,60 @@ TEST(TwoNodes, show_timestamps_in_order) {
   for (auto& t : writers) t.join();
 }
 
+// Units that wait for one list commit together, and each fails alone.
+TEST(SharedCommits, undo_only_their_own) {
+  if (!Cluster::whyNot().empty()) GTEST_SKIP() << Cluster::whyNot();
+  auto& cluster = Cluster::shared();
+  auto db = cluster.freshDatabase();
+  // One create in five meets an error of the server's.
+  cluster.exec(
+      "CREATE FUNCTION picky() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id LIKE 'bad%'"
+      " THEN RAISE EXCEPTION 'no' USING ERRCODE = 'disk_full'; END IF; RETURN NEW; END $$;"
+      "CREATE TRIGGER picky BEFORE INSERT ON objects FOR EACH ROW EXECUTE FUNCTION picky()",
+      db);
+  Node node{store::postgresql::Options(cluster.url(db))};
+  ASSERT_TRUE(node.run(Mode::kWrite, creating(records("ride"), "first", "{}")).ok());
+  struct Body {
+    static Task<Verdict> run(store::Session& s, int i) {
+      store::Ref ref = records("ride");
+      std::string id = (i % 5 == 0 ? "bad" : i % 5 == 1 ? "undone" : "good") + std::to_string(i);
+      store::Object object = makeObject(id);
+      auto made = co_await s.create(ref, object);
+      if (!made.ok()) co_return Verdict::kRollback;
+      store::Ace ace{"/r/" + id, "read", "p"};
+      auto granted = co_await s.addAce(ace);
+      co_return granted.ok() && i % 5 != 1 ? Verdict::kCommit : Verdict::kRollback;
+    }
+  };
+  constexpr int kUnits = 200;
+  std::atomic<int> committed{0};
+  std::atomic<int> undone{0};
+  std::atomic<int> failed{0};
+  std::atomic<int> left{kUnits};
+  std::promise<void> all;
+  node.loop().post([&] {
+    for (int i = 0; i < kUnits; ++i) {
+      node.backend().run(
+          Mode::kWrite, node.loop(), Deadline::after(60s),
+          [i](store::Session& s) { return Body::run(s, i); },
+          [&](Result<Verdict> r) {
+            ++(!r.ok() ? failed : *r == Verdict::kCommit ? committed : undone);
+            if (--left == 0) all.set_value();
+          });
+    }
+  });
+  ASSERT_EQ(all.get_future().wait_for(60s), std::future_status::ready);
+  EXPECT_EQ(committed, kUnits * 3 / 5);
+  EXPECT_EQ(undone, kUnits / 5);
+  EXPECT_EQ(failed, kUnits / 5);
+  EXPECT_EQ(cluster.exec("SELECT count(*) FROM objects WHERE id LIKE 'good%'", db),
+            std::to_string(kUnits * 3 / 5));
+  EXPECT_EQ(
+      cluster.exec("SELECT count(*) FROM objects WHERE id LIKE 'bad%' OR id LIKE 'undone%'", db),
+      "0");
+  EXPECT_EQ(cluster.exec("SELECT count(*) FROM access_control_entries WHERE principal = 'p'", db),
+            std::to_string(kUnits * 3 / 5));
+}
+
 }  // namespace
 }  // namespace godwit::test

@@ -26,7 +26,9 @@ class Pause {
   Pause(Reactor& loop, std::chrono::milliseconds d) : loop_(loop), d_(d) {}
   bool await_ready() const { return d_ <= 0ms; }
   void await_suspend(std::coroutine_handle<> h) {
-    timer_ = loop_.timer(Deadline::after(d_), [h] { h.resume(); });
+    // Resumed by a post: the awaiter, and this timer with it, goes when the coroutine goes on.
+    timer_ =
+        loop_.timer(Deadline::after(d_), [h, loop = &loop_] { loop->post([h] { h.resume(); }); });
   }
   void await_resume() const {}
 
@@ -51,12 +53,14 @@ PgBackend::PgBackend(Options options)
 
 PgBackend::~PgBackend() { stop(Deadline::after(5s)); }
 
-Pool& PgBackend::pool(Reactor& home) {
+PgBackend::PerLoop& PgBackend::perLoop(Reactor& home) {
   std::lock_guard lock(mu_);
-  auto& slot = pools_[&home];
-  if (!slot) slot = std::make_unique<Pool>(home, options_, options_.url, resolver_);
+  auto& slot = loops_[&home];
+  if (!slot) slot = std::make_unique<PerLoop>(home, options_, resolver_);
   return *slot;
 }
+
+Pool& PgBackend::pool(Reactor& home) { return perLoop(home).pool; }
 
 void PgBackend::finished() {
   std::lock_guard lock(mu_);
@@ -74,7 +78,7 @@ void PgBackend::run(Mode mode, Reactor& home, Deadline deadline, Work work, Done
     }
     ++running_;
   }
-  Pool& mine = pool(home);
+  PerLoop& mine = perLoop(home);
   auto unit = std::make_shared<Unit>(Unit{mode, home, deadline, std::move(work), std::move(done)});
   // Not from inside run(): a refusal would otherwise answer before the caller is ready for it.
   auto finish = [this, unit](std::exception_ptr ex, std::optional<Result<Verdict>> verdict) {
@@ -90,7 +94,8 @@ void PgBackend::run(Mode mode, Reactor& home, Deadline deadline, Work work, Done
   spawn(perform(mine, *unit), std::move(finish));
 }
 
-Task<Result<Verdict>> PgBackend::perform(Pool& pool, Unit& unit) {
+Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Unit& unit) {
+  Lines* lines = options_.share_commits ? &mine.lines : nullptr;
   if (unit.deadline.expired()) {
     co_return Error(ErrorCode::kTimeout, "The database did not answer in time", "deadline passed");
   }
@@ -102,7 +107,7 @@ Task<Result<Verdict>> PgBackend::perform(Pool& pool, Unit& unit) {
     if (unit.mode == Mode::kWrite && attempt > kOptimistic) {
       manner = PgSession::Manner::kPessimistic;
     }
-    PgSession session(pool, unit.mode, manner, unit.deadline, options_.max_fetch_size);
+    PgSession session(mine.pool, lines, unit.mode, manner, unit.deadline, options_.max_fetch_size);
     std::optional<Verdict> verdict;
     std::string thrown;
     try {
@@ -147,7 +152,7 @@ Task<Result<Verdict>> PgBackend::perform(Pool& pool, Unit& unit) {
     if (session.inDoubt()) {
       ++in_doubt_;
       InDoubt doubt = *session.inDoubt();
-      Outcome outcome = co_await settle(pool, std::move(doubt), unit.deadline);
+      Outcome outcome = co_await settle(mine.pool, std::move(doubt), unit.deadline);
       if (outcome.kind != Outcome::Kind::kUnknown) ++resolved_;
       if (outcome.kind == Outcome::Kind::kCommitted) co_return Verdict::kCommit;
       if (outcome.kind == Outcome::Kind::kUnknown) {
@@ -190,6 +195,7 @@ Task<PgBackend::Outcome> PgBackend::settle(Pool& pool, InDoubt doubt, Deadline d
     if (lease.ok()) {
       Params p;
       p.integer(doubt.transaction).text(doubt.id).text(doubt.ref.parent).text(doubt.ref.resource);
+      p.integer(doubt.at);
       auto command =
           std::make_shared<Command>(pool.catalog().get(sql::kOutcome), std::move(p), deadline);
       (*lease)->send(command);
@@ -282,18 +288,18 @@ PgBackend::Counters PgBackend::counters(Reactor& home) {
 }
 
 void PgBackend::stop(Deadline deadline) {
-  std::unordered_map<Reactor*, std::unique_ptr<Pool>> pools;
+  std::unordered_map<Reactor*, std::unique_ptr<PerLoop>> pools;
   {
     std::unique_lock lock(mu_);
     stopping_ = true;
-    if (pools_.empty()) return;
+    if (loops_.empty()) return;
     auto drained = [this] { return running_ == 0; };
     if (deadline.isNever()) {
       idle_.wait(lock, drained);
     } else if (!idle_.wait_until(lock, deadline.when(), drained)) {
       log::warn("database work abandoned at stop", {{"units", running_}});
     }
-    pools.swap(pools_);
+    pools.swap(loops_);
   }
   // Each pool ends on its own loop. One whose loop no longer runs is left to the process's end.
   struct Left {
@@ -305,7 +311,7 @@ void PgBackend::stop(Deadline deadline) {
   left->count = pools.size();
   for (auto& [home, one] : pools) {
     home->post([mine = std::move(one), left]() mutable {
-      mine->stop();
+      mine->pool.stop();
       mine.reset();
       std::lock_guard lock(left->mu);
       --left->count;

@@ -41,12 +41,19 @@ class PgBackend final : public Backend {
 
  private:
   struct Unit;
+  struct PerLoop {
+    PerLoop(Reactor& loop, const Options& options, std::shared_ptr<Resolver> resolver)
+        : pool(loop, options, options.url, std::move(resolver)), lines(pool) {}
+    Pool pool;
+    Lines lines;
+  };
+  PerLoop& perLoop(Reactor& home);
   struct Outcome {
     enum class Kind : std::uint8_t { kUnknown, kCommitted, kAborted };
     Kind kind = Kind::kUnknown;
   };
 
-  Task<Result<Verdict>> perform(Pool& pool, Unit& unit);
+  Task<Result<Verdict>> perform(PerLoop& mine, Unit& unit);
   Task<Outcome> settle(Pool& pool, InDoubt doubt, Deadline deadline);
   Task<bool> beat(Pool& pool, Deadline deadline, bool write);
   static Task<> pause(Reactor& loop, std::chrono::milliseconds d);
@@ -63,9 +70,9 @@ class PgBackend final : public Backend {
   std::atomic<std::uint64_t> resolved_{0};
   std::mutex mu_;
   std::condition_variable idle_;
-  std::unordered_map<Reactor*, std::unique_ptr<Pool>> pools_;  // guarded by mu_
-  std::size_t running_ = 0;                                    // guarded by mu_
-  bool stopping_ = false;                                      // guarded by mu_
+  std::unordered_map<Reactor*, std::unique_ptr<PerLoop>> loops_;  // guarded by mu_
+  std::size_t running_ = 0;                                       // guarded by mu_
+  bool stopping_ = false;                                         // guarded by mu_
 };
 
 }  // namespace godwit::store::postgresql

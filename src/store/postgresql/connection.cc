@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kSetup =
     "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false),"
     " set_config('idle_in_transaction_session_timeout', '30000', false),"
-    " set_config('lock_timeout', '0', false), set_config('statement_timeout', '0', false),"
+    " set_config('lock_timeout', '0', false), set_config('statement_timeout', '60000', false),"
     " set_config('default_transaction_isolation', 'read committed', false),"
     " set_config('standard_conforming_strings', 'on', false),"
     " pg_is_in_recovery()";
@@ -28,6 +28,9 @@ constexpr int kCheckClientSince = 140000;
 
 std::string trimmed(const char* s) {
   std::string out = s ? s : "";
+  for (char& c : out) {
+    if (c == '\n' || c == '\t') c = ' ';
+  }
   while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
   return out;
 }
@@ -201,7 +204,7 @@ void Connection::send(CommandPtr command) {
   entries_.push_back({Entry::Kind::kCommand, std::move(command)});
   ++commands_;
   // Only memory or a dead socket make these calls fail; the next event says which.
-  if (!ok) log::warn("postgresql send failed", {{"reason", trimmed(PQerrorMessage(conn_))}});
+  if (!ok) log::debug("postgresql send failed", {{"reason", trimmed(PQerrorMessage(conn_))}});
   broken_ = broken_ || !ok;
 }
 

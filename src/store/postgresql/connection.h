@@ -75,7 +75,7 @@ class Connection {
   bool leased = false;
   bool returning = false;  // given back, its last answer still to come
   bool lane = false;
-  int timeout_ms = 0;  // session's statement_timeout
+  int timeout_ms = 60'000;  // session's statement_timeout
   Time idle_since{};
 
  private:

@@ -24,7 +24,7 @@ struct Reader {
   // timeouts are floats).
   void number(std::string_view key, long& out) {
     const auto* text = find(key);
-    if (!text) return;
+    if (!text || text->empty()) return;
     double value = 0;
     auto [end, ec] = std::from_chars(text->data(), text->data() + text->size(), value);
     if (ec != std::errc() || end != text->data() + text->size() || value < -1 || value > 1e9) {
@@ -80,7 +80,6 @@ Result<Options> optionsFrom(const Settings& settings, std::string_view prefix) {
   long recycle = -1;
   long backlog = -1;
   long fetch = static_cast<long>(out.max_fetch_size);
-  long staleness = out.read_staleness.count();
   in.number("pool_size", size);
   in.number("maxoverflow", overflow);
   in.number("max_overflow", overflow);
@@ -88,7 +87,6 @@ Result<Options> optionsFrom(const Settings& settings, std::string_view prefix) {
   in.number("pool_recycle", recycle);
   in.number("max_backlog", backlog);
   in.number("max_fetch_size", fetch);
-  in.number("read_staleness_ms", staleness);
   if (!in.bad.empty()) return Error(ErrorCode::kInvalid, in.bad + " is not a number in range");
 
   // SQLAlchemy reads 0 and -1 as "no limit"; nothing is unlimited here.
@@ -102,8 +100,12 @@ Result<Options> optionsFrom(const Settings& settings, std::string_view prefix) {
     out.max_backlog = std::min<std::size_t>(static_cast<std::size_t>(backlog), kMaxBacklog);
   }
   if (fetch > 0) out.max_fetch_size = static_cast<std::uint64_t>(fetch);
-  if (const auto* read = in.find("read_url")) out.read_url = libpqUrl(*read);
-  if (staleness >= 0) out.read_staleness = std::chrono::milliseconds(staleness);
+  if (const auto* share = in.find("share_commits")) {
+    if (*share != "true" && *share != "false") {
+      return Error(ErrorCode::kInvalid, std::string(prefix) + "share_commits is not true or false");
+    }
+    out.share_commits = *share == "true";
+  }
   return out;
 }
 

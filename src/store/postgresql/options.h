@@ -24,11 +24,10 @@ struct Options {
   std::chrono::milliseconds ride_through{2000};
   std::chrono::milliseconds connect_timeout{10'000};
 
-  std::uint64_t max_fetch_size = 10'000;  // objects of one list
+  // Units of one loop that write to the same list commit together; see ride.h.
+  bool share_commits = true;
 
-  // Optional replica for reads that allow it; see docs/postgresql.md. Empty: none.
-  std::string read_url;
-  std::chrono::milliseconds read_staleness{1000};
+  std::uint64_t max_fetch_size = 10'000;  // objects of one list
 
   Options() = default;
   explicit Options(std::string u) : url(std::move(u)) {}
@@ -36,7 +35,7 @@ struct Options {
 
 // Reads `<prefix>url`, `<prefix>pool_size`, `<prefix>max_overflow` (or maxoverflow),
 // `<prefix>pool_timeout`, `<prefix>pool_recycle` (seconds), `<prefix>max_backlog` and, for
-// "storage_", max_fetch_size, read_url, read_staleness_ms. Keys come without "kinto.". kInvalid
+// "storage_", max_fetch_size, share_commits (true or false). Keys come without "kinto.". kInvalid
 // names the setting that is wrong. Unknown keys are ignored (`poolclass` among them).
 Result<Options> optionsFrom(const std::map<std::string, std::string>& settings,
                             std::string_view prefix);

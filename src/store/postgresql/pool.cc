@@ -87,7 +87,8 @@ struct Pool::Waiting {
 
 Task<Result<Lease>> Pool::acquire(Deadline deadline) {
   auto now = Deadline::Clock::now();
-  Waiter waiter{deadline.earlier(Deadline::at(now + options_.pool_timeout)), {}, nullptr, {}};
+  Waiter waiter;
+  waiter.until = deadline.earlier(Deadline::at(now + options_.pool_timeout));
   if (stopped_ || (idle_.empty() && (refusing(now) || waiters_.size() >= options_.max_backlog))) {
     ++stats_.refused;
     waiter.why = refusal();
@@ -431,11 +432,12 @@ void Pool::sweepWaiters(Time now) {
   // Connections exist but none may be had: say so after the same patience.
   for (auto it = waiters_.begin(); it != waiters_.end();) {
     Waiter* w = *it;
-    if (!refuse && w->until.when() > now) {
+    bool hopeless = refuse || (failures_ > 0 && now - w->since > options_.ride_through);
+    if (!hopeless && w->until.when() > now) {
       ++it;
       continue;
     }
-    ++(refuse ? stats_.refused : stats_.timeouts);
+    ++(hopeless ? stats_.refused : stats_.timeouts);
     w->why = refusal();
     if (w->why.message == "too many waiting") w->why.message = "no connection became free in time";
     if (w->handle) resume_.push_back(w->handle);

@@ -73,6 +73,11 @@ class Pool final : private Connection::Owner {
   Task<Result<Lease>> acquire(Deadline deadline);
   // Sends what the caller has put into a leased connection.
   void flush(Connection& c);
+  // Resumes a coroutine with the next that have an answer, not from inside.
+  void resumeSoon(std::coroutine_handle<> h) {
+    resume_.push_back(h);
+    later();
+  }
   // Refuses newcomers and closes what is idle.
   void stop();
 
@@ -80,10 +85,11 @@ class Pool final : private Connection::Owner {
   friend class Lease;
   using Time = Deadline::Clock::time_point;
   struct Waiter {
-    Deadline until;
+    Deadline until = Deadline::never();
     std::coroutine_handle<> handle;
     Connection* got = nullptr;
     Failure why;
+    Time since = Deadline::Clock::now();
   };
   struct Waiting;
 

@@ -24,6 +24,17 @@ int timeoutFor(Deadline deadline) {
   return kTimeoutSteps[std::size(kTimeoutSteps) - 1] * 1000;
 }
 
+class Settled {
+ public:
+  explicit Settled(Ride::Rider& rider) : rider_(rider) {}
+  bool await_ready() const { return rider_.done; }
+  void await_suspend(std::coroutine_handle<> h) { rider_.waiter = h; }
+  void await_resume() const {}
+
+ private:
+  Ride::Rider& rider_;
+};
+
 Failure refusalOf(const Error& error) {
   Failure f;
   f.message = error.detail.empty() ? error.message : error.detail;
@@ -60,17 +71,29 @@ Task<Reply> PgSession::answerOf(CommandPtr command) {
 
 CommandPtr PgSession::put(std::string_view sql, Params params) {
   auto command = std::make_shared<Command>(pool_.catalog().get(sql), std::move(params), deadline_);
-  lease_->send(command);
+  if (lease_->ready()) {
+    lease_->send(command);
+    return command;
+  }
+  // The connection died while nothing was on its way.
+  Failure why;
+  why.lost = true;
+  why.message = "the connection was lost";
+  command->reply = Reply(std::move(why));
+  command->done = true;
   return command;
 }
 
 // The failure that made the server skip the rest of the group, when it belongs to a statement that
 // nobody waited for.
-Failure PgSession::firstDeferredFailure(const Failure& fallback) {
+Failure PgSession::firstDeferredFailure(const Command& command) {
   for (const auto& c : deferred_) {
     if (c->done && !c->reply.ok() && !c->skipped) return c->reply.failure();
   }
-  return fallback;
+  Failure f = command.reply.failure();
+  // Skipped for the fault of another unit of the same transaction.
+  if (command.skipped) f.sqlstate = kStaleRead;
+  return f;
 }
 
 Task<Result<void>> PgSession::lease() {
@@ -130,8 +153,10 @@ Task<Result<Reply>> PgSession::ask(std::string_view sql, Params params, Where wh
     command = std::make_shared<Command>(pool_.catalog().get(sql), std::move(params), deadline_);
     pool_.read(command);
   }
-  Reply reply = co_await answerOf(std::move(command));
-  if (!reply.ok()) co_return fail(firstDeferredFailure(reply.failure()));
+  Answered answered(*command);
+  co_await answered;
+  if (!command->reply.ok()) co_return fail(firstDeferredFailure(*command));
+  Reply reply = std::move(command->reply);
   if (in_transaction_) deferred_.clear();  // answered before this, and well
   co_return reply;
 }
@@ -172,6 +197,11 @@ bool PgSession::locked(const Ref& ref) const {
 
 Task<Result<void>> PgSession::lock(const Ref& ref) {
   if (locked(ref)) co_return Result<void>();
+  if (lines_ && !in_transaction_) {
+    auto turn = co_await takeTurn(ref);
+    if (!turn.ok()) co_return turn;
+    if (locked(ref)) co_return Result<void>();
+  }
   Params p;
   p.ownText(ref.parent).ownText(ref.resource);
   auto sent = co_await send(sql::kLockList, std::move(p));
@@ -179,10 +209,43 @@ Task<Result<void>> PgSession::lock(const Ref& ref) {
   co_return sent;
 }
 
+// Waits until no other unit of this loop has the list, or gets the transaction of one that has.
+Task<Result<void>> PgSession::takeTurn(const Ref& ref) {
+  auto boarded = co_await lines_->board(ref, deadline_, timeoutFor(deadline_));
+  if (!boarded.ok()) co_return fail(refusalOf(boarded.error()));
+  ride_ = std::move(*boarded);
+  ride_list_ = ref;
+  if (!ride_->lease) co_return Result<void>();
+  lease_ = std::move(ride_->lease);
+  in_transaction_ = true;
+  locked_.push_back(ref);
+  deferred_.push_back(put(sql::kSavepoint, Params()));
+  ride_->savepoint = true;
+  co_return Result<void>();
+}
+
+void PgSession::leaveLine() {
+  if (!ride_) return;
+  lines_->leave(ride_list_);
+  ride_.reset();
+}
+
+void PgSession::settleRiders(bool committed, bool in_doubt, const Failure& why) {
+  if (!ride_) return;
+  for (auto* rider : std::exchange(ride_->riders, {})) {
+    rider->committed = committed;
+    rider->in_doubt = in_doubt;
+    rider->why = why;
+    lines_->resume(*rider);
+  }
+}
+
 // A snapshot ends without anybody waiting for it.
 void PgSession::endRead() {
   if (in_transaction_ && lease_ && lease_->ready()) {
-    lease_->sync();
+    if (std::any_of(deferred_.begin(), deferred_.end(), [](const auto& c) { return !c->done; })) {
+      lease_->sync();
+    }
     put(sql::kRollback, Params());
     lease_->sync();
     pool_.flush(*lease_.operator->());
@@ -198,6 +261,7 @@ Task<Result<void>> PgSession::commit() {
     co_return Result<void>();
   }
   if (!in_transaction_) {
+    leaveLine();
     lease_.release();
     co_return Result<void>();
   }
@@ -206,23 +270,74 @@ Task<Result<void>> PgSession::commit() {
     co_await rollback();
     co_return toError(why);
   }
+  bool alone = !ride_ || locked_.size() > 1 || !lines_->mayHandOn(ride_list_, *ride_);
+  if (alone) {
+    auto done = co_await commitAll();
+    co_return done;
+  }
+  auto done = co_await rideOn();
+  co_return done;
+}
+
+// Hands the transaction to the next unit in line and waits for the commit that covers both.
+Task<Result<void>> PgSession::rideOn() {
+  if (ride_->savepoint) put(sql::kRelease, Params());
+  auto pid = lease_->backendPid();
+  Ride::Rider me;
+  auto ride = std::move(ride_);
+  ride->riders.push_back(&me);
+  ride->lease = std::move(lease_);
+  in_transaction_ = false;
+  lines_->handOn(ride_list_, std::move(ride));
+  Settled settled(me);
+  co_await settled;
+  if (me.committed) co_return Result<void>();
+  Error error = fail(me.why);
+  if (me.in_doubt) {
+    in_doubt_ = witness_ ? std::move(witness_) : InDoubt();
+    in_doubt_->backend_pid = pid;
+  }
+  co_return error;
+}
+
+// Commits what this and the units before it did.
+Task<Result<void>> PgSession::commitAll() {
+  if (!lease_->ready()) {
+    Failure lost;
+    lost.lost = true;
+    lost.message = "the connection was lost before the commit";
+    Error error = fail(lost);
+    co_await rollback();
+    co_return error;
+  }
   CommandPtr command = put(sql::kCommit, Params());
   lease_->sync();
   auto pid = lease_->backendPid();
   pool_.flush(*lease_.operator->());
-  Reply reply = co_await answerOf(std::move(command));
+  // The next in line may begin: its lock waits in the server for this commit.
+  if (ride_) lines_->leave(ride_list_);
+  Answered waiting(*command);
+  co_await waiting;
+  const Reply& reply = command->reply;
   if (reply.ok() && reply.tag() == "COMMIT") {
     in_transaction_ = false;
+    settleRiders(true, false, Failure());
+    ride_.reset();
     lease_.release();
     co_return Result<void>();
   }
   Failure why;
   why.message = "the server rolled back instead of committing";
-  if (!reply.ok()) why = reply.failure();
-  Failure first = firstDeferredFailure(why);
+  Failure first = reply.ok() ? why : firstDeferredFailure(*command);
   // A statement before the commit failed with an answer: nothing was committed. So it is with a
   // commit that failed with one. Everything else is in doubt.
   bool answered = !first.lost && !first.timeout && !first.is("57014");
+  // The units before this one did nothing wrong; they try again by themselves.
+  Failure others = first;
+  if (answered) others.sqlstate = kStaleRead;
+  others.timeout = false;
+  settleRiders(false, !answered, others);
+  ride_.reset();
   Error error = fail(first);
   if (!answered && changed_) {
     in_doubt_ = witness_ ? std::move(witness_) : InDoubt();
@@ -240,6 +355,10 @@ Task<> PgSession::rollback() {
     endRead();
     co_return;
   }
+  if (ride_ && in_transaction_ && !ride_->riders.empty()) {
+    co_await undoOwn();
+    co_return;
+  }
   if (in_transaction_ && lease_ && lease_->ready()) {
     // A group that fails is skipped up to its Sync: ROLLBACK must not be in one.
     if (std::any_of(deferred_.begin(), deferred_.end(), [](const auto& c) { return !c->done; })) {
@@ -248,9 +367,56 @@ Task<> PgSession::rollback() {
     CommandPtr command = put(sql::kRollback, Params());
     lease_->sync();
     pool_.flush(*lease_.operator->());
+    leaveLine();
     Reply reply = co_await answerOf(std::move(command));
     static_cast<void>(reply);  // when it failed, the lease closes the connection
   }
+  leaveLine();
+  in_transaction_ = false;
+  lease_.release();
+}
+
+// Undoes this unit alone and sees the others' work to its commit.
+Task<> PgSession::undoOwn() {
+  Failure why;
+  why.sqlstate = kStaleRead;
+  why.message = "a unit of the same transaction failed";
+  if (lease_ && lease_->ready()) {
+    lease_->sync();
+    put(sql::kRollbackTo, Params());
+    CommandPtr released = put(sql::kRelease, Params());
+    lease_->sync();
+    pool_.flush(*lease_.operator->());
+    Reply reply = co_await answerOf(std::move(released));
+    if (reply.ok()) {
+      ride_->savepoint = false;
+      deferred_.clear();
+      if (locked_.size() == 1 && lines_->mayHandOn(ride_list_, *ride_)) {
+        auto ride = std::move(ride_);
+        ride->lease = std::move(lease_);
+        in_transaction_ = false;
+        lines_->handOn(ride_list_, std::move(ride));
+        co_return;
+      }
+      CommandPtr command = put(sql::kCommit, Params());
+      lease_->sync();
+      pool_.flush(*lease_.operator->());
+      lines_->leave(ride_list_);
+      Reply done = co_await answerOf(std::move(command));
+      bool committed = done.ok() && done.tag() == "COMMIT";
+      Failure lost = why;
+      if (!done.ok()) lost = done.failure();
+      lost.timeout = false;
+      bool answered = done.ok() || (!lost.lost && !lost.is("57014"));
+      settleRiders(committed, !committed && !answered, answered ? why : lost);
+      ride_.reset();
+      in_transaction_ = false;
+      lease_.release();
+      co_return;
+    }
+  }
+  settleRiders(false, false, why);
+  leaveLine();
   in_transaction_ = false;
   lease_.release();
 }
@@ -384,6 +550,7 @@ Result<Object> PgSession::written(const Ref& ref, Object object, const Reply& re
     witness_->transaction = reply.int8(0, 1);
     witness_->ref = ref;
     witness_->id = object.id;
+    witness_->at = reply.micros(0, 0);
   }
   return object;
 }

@@ -9,6 +9,7 @@
 #include "store/backend.h"
 #include "store/postgresql/pool.h"
 #include "store/postgresql/query_sql.h"
+#include "store/postgresql/ride.h"
 #include "store/postgresql/sql.h"
 #include "store/session.h"
 
@@ -20,6 +21,7 @@ struct InDoubt {
   std::int64_t backend_pid = 0;
   Ref ref;  // an object it wrote
   std::string id;
+  std::int64_t at = 0;  // its timestamp, in microseconds
 };
 
 // One attempt at one unit of work. Loop thread only.
@@ -39,8 +41,15 @@ class PgSession final : public Session {
     kPessimistic,  // locks a list before it reads from it: for units that lost races
   };
 
-  PgSession(Pool& pool, Mode mode, Manner manner, Deadline deadline, std::uint64_t max_fetch)
-      : pool_(pool), mode_(mode), manner_(manner), deadline_(deadline), max_fetch_(max_fetch) {}
+  // `lines`: share commits with other units of this loop; nullptr: do not.
+  PgSession(Pool& pool, Lines* lines, Mode mode, Manner manner, Deadline deadline,
+            std::uint64_t max_fetch)
+      : pool_(pool),
+        lines_(lines),
+        mode_(mode),
+        manner_(manner),
+        deadline_(deadline),
+        max_fetch_(max_fetch) {}
 
   // Ends the attempt; the session is of no use afterwards.
   Task<Result<void>> commit();
@@ -106,6 +115,12 @@ class PgSession final : public Session {
   Task<Result<void>> begin();
   Task<Result<void>> lease();
   Task<Result<void>> lock(const Ref& ref);
+  Task<Result<void>> takeTurn(const Ref& ref);
+  Task<Result<void>> rideOn();
+  Task<> undoOwn();
+  Task<Result<void>> commitAll();
+  void settleRiders(bool committed, bool in_doubt, const Failure& why);
+  void leaveLine();
   Task<Reply> answerOf(CommandPtr command);
   CommandPtr put(std::string_view sql, Params params);
 
@@ -113,7 +128,7 @@ class PgSession final : public Session {
   Error fail(const Failure& failure);
   Error needsWrite();
   std::optional<Error> blocked(bool changes);
-  Failure firstDeferredFailure(const Failure& fallback);
+  Failure firstDeferredFailure(const Command& command);
   void note(const Ref& ref, std::string_view id, std::optional<std::int64_t> at);
   Seen* seen(const Ref& ref, std::string_view id);
   [[nodiscard]] bool locked(const Ref& ref) const;
@@ -123,6 +138,7 @@ class PgSession final : public Session {
   Result<Object> written(const Ref& ref, Object object, const Reply& reply);
 
   Pool& pool_;
+  Lines* const lines_;
   const Mode mode_;
   const Manner manner_;
   const Deadline deadline_;
@@ -137,7 +153,9 @@ class PgSession final : public Session {
   std::optional<InDoubt> in_doubt_;
   std::vector<CommandPtr> deferred_;
   std::size_t unflushed_ = 0;
-  bool read_outside_ = false;  // a read of this unit went with everybody's
+  bool read_outside_ = false;   // a read of this unit went with everybody's
+  std::shared_ptr<Ride> ride_;  // of the first list that was locked
+  Ref ride_list_;
   std::vector<Seen> seen_;
   std::vector<Ref> locked_;
 };

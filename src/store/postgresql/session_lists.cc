@@ -131,6 +131,7 @@ Task<Result<std::vector<DeletedObject>>> PgSession::removeAll(const Ref& ref, co
     witness_->ref.resource = ref.resource;
     witness_->ref.parent = out.front().parent;
     witness_->id = out.front().tombstone.id;
+    witness_->at = reply->micros(0, 2);
   }
   co_return out;
 }

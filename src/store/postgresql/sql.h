@@ -10,6 +10,9 @@ inline constexpr std::string_view kBegin = "BEGIN";
 inline constexpr std::string_view kBeginRead = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 inline constexpr std::string_view kCommit = "COMMIT";
 inline constexpr std::string_view kRollback = "ROLLBACK";
+inline constexpr std::string_view kSavepoint = "SAVEPOINT unit";
+inline constexpr std::string_view kRelease = "RELEASE SAVEPOINT unit";
+inline constexpr std::string_view kRollbackTo = "ROLLBACK TO SAVEPOINT unit";
 
 // Writers of one list take turns until they commit, so that its timestamps grow in the order in
 // which they become visible. The key is the one newer Kinto versions take inside their trigger.
@@ -113,12 +116,12 @@ inline constexpr std::string_view kBeat =
     " VALUES ($1, '__heartbeat__/' || $1, '__heartbeat__', '{}', NULL, FALSE)"
     " ON CONFLICT (id, parent_id, resource_name)"
     " DO UPDATE SET data = EXCLUDED.data, last_modified = EXCLUDED.last_modified";
-// $1 transaction id, $2 id, $3 parent, $4 resource: the transaction's state, whether its row is
-// there, and whether this session may end the backend that still runs it.
+// $1 transaction id, $2 id, $3 parent, $4 resource, $5 timestamp (us): the transaction's state, and
+// whether what it wrote is there.
 inline constexpr std::string_view kOutcome =
     "SELECT txid_status($1::bigint),"
     " EXISTS (SELECT 1 FROM objects WHERE id = $2 AND parent_id = $3 AND resource_name = $4"
-    " AND xmin::text = ($1::bigint & 4294967295)::text)";
+    " AND last_modified = (TIMESTAMP 'epoch' + $5::bigint * INTERVAL '1 microsecond'))";
 // Ends the session of a vanished connection that keeps its transaction open. $1 transaction id,
 // $2 process id.
 inline constexpr std::string_view kEndBackend =
