@@ -2,7 +2,7 @@
 // The agent's inner loops. Also the tools of agent_bench.py:
 //   agent_bench blast PORT|PATH PACKETS LINES [PER_SECOND]   sends StatsD datagrams
 //   agent_bench sink PORT                                    counts datagrams, nothing else
-//   agent_bench fill SPOOL FRAMES SAMPLES                    appends what a program measures
+//   agent_bench fill SPOOL FRAMES SAMPLES [PER_SECOND]       appends what a program measures
 #include <benchmark/benchmark.h>
 
 #include <arpa/inet.h>
@@ -209,7 +209,13 @@ int fill(int argc, char** argv) {
   }
   auto n = static_cast<std::uint16_t>(m.sampleCount());
   long frames = std::atol(argv[3]);
+  double rate = argc > 5 ? std::atof(argv[5]) : 0;
+  auto begin = std::chrono::steady_clock::now();
   for (long i = 0; i < frames; ++i) {
+    if (rate > 0 && i % 64 == 63) {
+      std::this_thread::sleep_until(begin + std::chrono::nanoseconds(static_cast<long long>(
+                                                static_cast<double>(i) / rate * 1e9)));
+    }
     std::int64_t ts = clock.uniqueUs() * 1000;
     for (auto& s : m.counters) s.ts = ts;
     for (auto& s : m.timers) s.ts = ts;
