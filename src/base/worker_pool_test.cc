@@ -20,8 +20,8 @@ TEST(WorkerPool, runs_everything_that_was_taken) {
 }
 
 TEST(WorkerPool, a_full_queue_refuses_and_counts) {
-  WorkerPool pool("test", 1, 2);
   std::promise<void> started, release;
+  WorkerPool pool("test", 1, 2);
   ASSERT_TRUE(pool.submit([&] {
     started.set_value();
     release.get_future().wait();
@@ -36,9 +36,9 @@ TEST(WorkerPool, a_full_queue_refuses_and_counts) {
 }
 
 TEST(WorkerPool, stop_at_a_passed_deadline_drops_what_waits_and_says_how_many) {
-  WorkerPool pool("test", 1, 10);
   std::promise<void> started, release;
   std::atomic<int> ran{0};
+  WorkerPool pool("test", 1, 10);
   ASSERT_TRUE(pool.submit([&] {
     started.set_value();
     release.get_future().wait();

@@ -25,7 +25,7 @@ struct SqliteOptions {
   std::size_t scan_cache_kib = 1024;                     // per scan thread
   std::size_t cache_max_bytes = std::size_t{512} << 10;  // of the Cache: keys and values
   // How long opening waits for another process that holds the writer lock.
-  std::chrono::milliseconds open_wait = std::chrono::seconds(10);
+  std::chrono::milliseconds open_wait = std::chrono::seconds(25);
 
   SqliteOptions() = default;
   explicit SqliteOptions(std::string file) : path(std::move(file)) {}
