@@ -10,6 +10,7 @@
 namespace godwit::supervise {
 namespace {
 constexpr TimeNs kSoakInterval = 250 * kMs;
+constexpr TimeNs kExitComes = 100 * kMs;
 constexpr TimeNs kSoakPatience = 2 * kSecond;
 constexpr TimeNs kRssInterval = 5 * kSecond;
 constexpr TimeNs kHookLimit = 30 * kSecond;
@@ -61,6 +62,11 @@ void Service::healthFollows() {
 }
 
 void Service::probeSoak() {
+  if (soak_verdict_ == Verdict::kBad) {
+    machine_.unhealthy(soak_gen_, {"probe", "a probe failed during the soak (" + soak_why_ + ")"},
+                       monotonicNow());
+    return;
+  }
   const Running* r = find(soak_gen_);
   auto target = r ? targetOf(*r, false) : std::nullopt;
   if (!target) return;
@@ -70,17 +76,16 @@ void Service::probeSoak() {
                                                              : Probe::Kind::kConnect;
   std::string path = spec && kind == Probe::Kind::kHttp ? spec->path : options_.liveness.path;
   int gen = soak_gen_;
-  soak_probe_ = std::make_unique<Probe>(
-      shared_.loop, *target, kind, path, timeAfter(monotonicNow(), kSoakPatience),
-      [this, gen](bool good, const std::string& why) {
-        if (gen != soak_gen_) return;
-        soak_verdict_ = good ? Verdict::kGood : Verdict::kBad;
-        soak_why_ = why;
-        soak_timer_.armIn(kSoakInterval);
-        if (!good) {
-          machine_.unhealthy(gen, {"probe", "a probe failed during the soak"}, monotonicNow());
-        }
-      });
+  soak_probe_ = std::make_unique<Probe>(shared_.loop, *target, kind, path,
+                                        timeAfter(monotonicNow(), kSoakPatience),
+                                        [this, gen](bool good, const std::string& why) {
+                                          if (gen != soak_gen_) return;
+                                          soak_verdict_ = good ? Verdict::kGood : Verdict::kBad;
+                                          soak_why_ = why;
+                                          // A connection is lost just before its process is: its
+                                          // exit code says more, if it comes.
+                                          soak_timer_.armIn(good ? kSoakInterval : kExitComes);
+                                        });
   soak_probe_->start();
 }
 

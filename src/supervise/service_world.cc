@@ -142,9 +142,6 @@ void Service::onFailed(int gen, const Reason& reason) {
     if (reason.kind == "timeout" && r->readiness && !r->readiness->obstacle().empty()) {
       f.reason.text += " (" + r->readiness->obstacle() + ")";
     }
-    if (reason.kind == "probe" && !soak_why_.empty() && soak_gen_ == gen) {
-      f.reason.text += " (" + soak_why_ + ")";
-    }
   }
   if (const GenRecord* g = machine_.find(gen); g && g->leader_gone) f.code = g->exit.asExitCode();
   log::error("generation failed", {{"service", name()},
