@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// What a unit may wait for those behind it: at most so many, begun at most so long after.
+// What a unit may wait for those behind it: at most so many, beginning at most so long after it.
 constexpr unsigned kMaxUnits = 32;
 constexpr auto kMaxBoarding = 50ms;
 
@@ -55,7 +55,7 @@ Task<Result<std::shared_ptr<Ride>>> Lines::board(const Ref& ref, Deadline deadli
 bool Lines::mayHandOn(const Ref& ref, const Ride& ride) {
   auto it = lines_.find(keyOf(ref));
   return it != lines_.end() && !it->second.empty() && ride.units < kMaxUnits &&
-         Deadline::Clock::now() - ride.began < kMaxBoarding &&
+         (ride.riders.empty() || Deadline::Clock::now() - ride.began < kMaxBoarding) &&
          it->second.front()->timeout_ms == ride.timeout_ms;
 }
 

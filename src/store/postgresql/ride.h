@@ -32,8 +32,8 @@ struct Ride {
   Lease lease;  // while it changes hands
   int timeout_ms = 0;
   unsigned units = 0;
-  bool savepoint = false;  // of the unit at work
-  Deadline::Clock::time_point began = Deadline::Clock::now();
+  bool savepoint = false;               // of the unit at work
+  Deadline::Clock::time_point began{};  // when the first unit had finished
   std::vector<Rider*> riders;
 };
 

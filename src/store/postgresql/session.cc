@@ -285,6 +285,7 @@ Task<Result<void>> PgSession::rideOn() {
   auto pid = lease_->backendPid();
   Ride::Rider me;
   auto ride = std::move(ride_);
+  if (ride->riders.empty()) ride->began = Deadline::Clock::now();
   ride->riders.push_back(&me);
   ride->lease = std::move(lease_);
   in_transaction_ = false;
