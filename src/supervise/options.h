@@ -33,7 +33,7 @@ struct ServiceOptions {
   std::vector<std::string> after;  // services that must be ready first
 
   std::vector<ListenSpec> listens;
-  std::optional<Cutover> cutover;  // of those that do not say themselves
+  std::optional<Cutover> cutover;   // of those that do not say themselves
   std::vector<std::string> compat;  // server-starter, einhorn, nginx
   bool listen_pid = true;
 
