@@ -41,7 +41,7 @@ class BadRelease(Case):
         self.assertIn("cannot import the application\nboom", r.stderr)
 
     def test_a_release_that_hangs_never_takes_traffic(self):
-        r = self.attempt("hang", ["--ready-timeout", "1"])
+        r = self.attempt("hang", ["--ready-timeout", "6"])
         self.assertIn("not ready after", r.stderr)
 
     def test_a_release_that_crashes_soon_after_it_was_ready_never_takes_traffic(self):
@@ -50,7 +50,7 @@ class BadRelease(Case):
         self.assertRegex(r.stderr, "exit 9|a probe failed")
 
     def test_a_release_that_answers_503_never_takes_traffic(self):
-        r = self.attempt("503", ["--ready-timeout", "1.5"])
+        r = self.attempt("503", ["--ready-timeout", "6"])
         self.assertIn("status 503", r.stderr)
 
     def test_a_command_that_is_gone_is_a_failed_reload(self):
