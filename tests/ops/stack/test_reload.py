@@ -27,7 +27,7 @@ class Stack:
     def __enter__(self):
         self.log = open(os.path.join(self.data, "log"), "wb")
         self.process = subprocess.Popen(
-            [RUN, "--listen", f"127.0.0.1:{self.port}", "--ready", "probe:/v1/__lbheartbeat__", "--linger", "0.2",
+            [RUN, "--listen", f"127.0.0.1:{self.port}", "--ready", "probe:/v1/__lbheartbeat__",
              "--control", self.control, "--", BINARY, "serve", "--data-dir", self.data, "--access-log", "false"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         limit = time.monotonic() + 30
