@@ -1,4 +1,4 @@
-// bench-links: agent metrics base
+// bench-links: agent metrics base benchmark::benchmark
 // The agent's inner loops. Also the tools of agent_bench.py:
 //   agent_bench blast PORT|PATH PACKETS LINES [PER_SECOND]   sends StatsD datagrams
 //   agent_bench sink PORT                                    counts datagrams, nothing else
