@@ -50,7 +50,7 @@ int initCommand(const Context& context) {
   };
   std::vector<std::pair<std::string, std::string>> active = {
       {"godwit.host", context.in.host.empty() ? "127.0.0.1" : context.in.host},
-      {"includes", "kinto.plugins.default_bucket\nkinto.plugins.admin\nkinto.plugins.accounts"},
+      {"includes", "kinto.plugins.default_bucket\nkinto.plugins.accounts"},
       {"storage_backend", named("storage", backend)},
       {"permission_backend", named("permission", backend)},
       {"cache_backend", named("cache", cache)},
