@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "http/connection.h"
+#include "http/give_back.h"
 #include "http/shard.h"
 
 namespace godwit::http {
@@ -53,7 +54,7 @@ void BodyState::detach() {
   if (!e) return;
   closed.store(true, std::memory_order_release);
   unsent.store(0, std::memory_order_relaxed);
-  pending = std::string();
+  giveBack(pending);
   std::function<void()> gone = std::move(on_closed);
   on_writable = on_closed = on_drain = nullptr;
   if (gone && !ended) gone();

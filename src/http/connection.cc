@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "http/give_back.h"
 #include "http/shard.h"
 
 namespace godwit::http {
@@ -136,7 +137,7 @@ void Connection::onDeadline() {
   } else if (reading_ ? !reading_->paused && now >= bodyDue()
                       : request_ms_ && !stalled_ && now >= afterMs(request_ms_, l.header_timeout)) {
     refuse(reading_, {408, "the request was not completed in time"});
-    in_ = std::string();
+    giveBack(in_);
   } else if (idle()) {
     readable();  // last chance
     if (closed_) return;
@@ -184,7 +185,7 @@ void Connection::linger() {
   if (eof_ || abortive_) return close();
   stream_.shutdownWrite();
   linger_ms_ = shard_.nowMs();
-  in_ = std::string();
+  giveBack(in_);
 }
 
 void Connection::close() {

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "http/connection.h"
+#include "http/give_back.h"
 #include "http/shard.h"
 
 namespace godwit::http {
@@ -59,7 +60,7 @@ void Connection::ingest(std::string_view data) {
     in_.append(data);
     in_.erase(0, parse(in_));
   }
-  if (in_.empty()) in_ = std::string();
+  if (in_.empty()) giveBack(in_);
 }
 
 // Understands as much of `data` as it can; returns how much. What it leaves is the start of a

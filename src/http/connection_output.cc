@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "http/connection.h"
+#include "http/give_back.h"
 #include "http/shard.h"
 
 namespace godwit::http {
@@ -74,7 +75,7 @@ void Connection::endTurn() {
   }
   if (eof_ && !stalled_ && !in_.empty() && !last_) {
     refuse(nullptr, {400, "the request ended early"});
-    in_ = std::string();
+    giveBack(in_);
     writeReady(out);
   }
   if (close_after_stream_ && !queue_) closing_ = true;
@@ -277,7 +278,7 @@ void Connection::writeResponse(Exchange* e, std::string& out) {
       out_.append(std::string_view(out));
       out.clear();
       out_.append(std::move(r.body));
-      r.body = std::string();
+      giveBack(r.body);
     } else {
       out.append(r.body);
     }

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/os_error.h"
 #include "base/random.h"
+#include "http/give_back.h"
 
 namespace godwit::http {
 namespace {
@@ -22,7 +23,7 @@ constexpr auto kHandshakeGrace = std::chrono::milliseconds(100);
 // Memory of a burst is given back: pooled strings keep only what a usual request needs.
 void recycle(std::string& s) {
   if (s.capacity() > kKeepCapacity) {
-    s = std::string();
+    giveBack(s);
   } else {
     s.clear();
   }

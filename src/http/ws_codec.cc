@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/encoding.h"
+#include "http/give_back.h"
 #include "http/text.h"
 
 namespace godwit::http {
@@ -245,7 +246,7 @@ std::uint16_t WsDecoder::frameEnd(Sink& sink) {
 std::uint16_t WsDecoder::messageEnd(Sink& sink) {
   in_message_ = false;
   std::string message = std::move(message_);
-  message_ = std::string();
+  giveBack(message_);
   if (compressed_) {
     std::string plain;
     if (std::uint16_t code = wsInflate(message, plain, max_)) return code;
