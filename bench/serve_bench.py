@@ -38,8 +38,8 @@ class Godwit:
     def __init__(self, build, folder):
         self.port = load.free_port()
         started = time.perf_counter()
-        self.process = load.pinned([f"{build}/bin/godwit", "serve", "--port", str(self.port), "--threads", "1",
-                                    "--data-dir", folder])
+        self.process = load.pinned(["env", "GODWIT_ACCESS_LOG=false", f"{build}/bin/godwit", "serve", "--port",
+                                    str(self.port), "--threads", "1", "--data-dir", folder])
         load.wait_for(f"http://127.0.0.1:{self.port}/v1/__lbheartbeat__")
         self.ready_ms = (time.perf_counter() - started) * 1000
 

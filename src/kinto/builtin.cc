@@ -25,8 +25,11 @@ std::unique_ptr<Route> makeRoute(std::string name, std::string pattern, http::Me
 void helloBody(Call& call) {
   const App::Hello& hello = call.app().hello();
   std::string& out = call.answer.body;
+  constexpr std::size_t kUserAndUrl = 256;
+  out.reserve(hello.head.size() + hello.middle.size() + hello.tail.size() + kUserAndUrl);
   out.assign(hello.head);
-  std::string url = call.baseUrl() + "/" + call.config().routePrefix() + "/";
+  std::string url = call.baseUrl();
+  url.append("/").append(call.config().routePrefix()).append("/");
   json::dumpString(out, url);
   out += hello.middle;
   if (call.identity) {

@@ -34,8 +34,8 @@ const Service* Call::service() const {
 
 std::string Call::baseUrl() const {
   const Config& c = config();
-  std::string scheme =
-      c.http_scheme.empty() ? (exchange.request.tls ? "https" : "http") : c.http_scheme;
+  std::string_view scheme = c.http_scheme;
+  if (scheme.empty()) scheme = exchange.request.tls ? "https" : "http";
   std::string_view host = c.http_host.empty() ? headers.host : std::string_view(c.http_host);
   if (host.empty()) host = "localhost";
   std::string_view default_port = scheme == "https" ? ":443" : ":80";
@@ -43,7 +43,10 @@ std::string Call::baseUrl() const {
       host.substr(host.size() - default_port.size()) == default_port) {
     host.remove_suffix(default_port.size());
   }
-  return scheme + "://" + std::string(host);
+  std::string url;
+  url.reserve(scheme.size() + host.size() + 16);  // callers append a path
+  url.append(scheme).append("://").append(host);
+  return url;
 }
 
 const App& Call::app() const { return exchange.app; }
