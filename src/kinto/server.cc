@@ -113,12 +113,7 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   App::Parts parts;
   parts.backend = stores->backend.get();
   parts.cache = stores->cache.get();
-  std::vector<std::string> unknown;
-  parts.plugins = choosePlugins(config, unknown);
-  for (const std::string& name : unknown) {
-    log::warn("configuration",
-              {{"message", "includes: " + name + " means nothing here and is left out"}});
-  }
+  parts.plugins = choosePlugins(config);
   if (settings.getBool("godwit.access_log", true)) parts.plugins.push_back(makeRequestLog());
   auto app = App::make(std::move(config), std::move(parts));
   if (!app.ok()) return std::move(app).error();

@@ -4,17 +4,13 @@
 #include <array>
 
 #include "kinto/options.gen.h"
+#include "kinto/plugins/catalog.h"
 
 namespace godwit::kinto {
 namespace {
 
 // Prefixes under which a key of [app:main] may be written.
 constexpr std::array<std::string_view, 2> kPrefixes = {"kinto.", "cliquet."};
-
-// What the catalog of plugins knows (plugins/catalog.cc).
-constexpr std::array<std::string_view, 10> kPlugins = {
-    "accounts",    "counters",   "default_bucket", "flush",  "history",
-    "permissions", "prometheus", "schema",         "statsd", "user_data"};
 
 std::string_view withoutPrefix(std::string_view key) {
   for (std::string_view p : kPrefixes) {
@@ -370,9 +366,7 @@ void SettingsLoader::checkPlugins() {
   const Setting* includes = settings_.find("includes");
   std::string origin = includes == nullptr ? "" : includes->origin.text();
   for (const std::string& plugin : settings_.getList("includes")) {
-    std::string_view name = plugin;
-    if (name.substr(0, 14) == "kinto.plugins.") name.remove_prefix(14);
-    if (std::find(kPlugins.begin(), kPlugins.end(), name) != kPlugins.end()) continue;
+    if (isPlugin(plugin)) continue;
     warn(origin + ": plugin '" + plugin + "' is not built in and is left out");
   }
 }

@@ -43,8 +43,7 @@ TEST(Endpoints, every_route_stands_in_the_table) {
   }
   config.raw["includes"] = includes;
   config.raw["experimental_permissions_endpoint"] = "true";
-  std::vector<std::string> unknown;
-  auto plugins = choosePlugins(config, unknown);
+  auto plugins = choosePlugins(config);
   TestApp app(config, "memory", std::move(plugins));
   std::set<std::string> seen;
   for (const auto& route : app.app().router().routes()) {

@@ -37,26 +37,23 @@ std::string_view bareName(std::string_view include) {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config,
-                                                   std::vector<std::string>& unknown) {
+bool isPlugin(std::string_view include) {
+  return std::any_of(std::begin(kPlugins), std::end(kPlugins),
+                     [&](const Row& r) { return r.name == bareName(include); });
+}
+
+std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config) {
   std::vector<std::string> wanted;
   for (const std::string& include : config.list("includes")) {
-    std::string name(bareName(include));
-    bool known = std::any_of(std::begin(kPlugins), std::end(kPlugins),
-                             [&](const Row& r) { return r.name == name; });
-    if (known) {
-      wanted.push_back(std::move(name));
-    } else {
-      unknown.push_back(include);
-    }
+    wanted.emplace_back(bareName(include));
   }
   if (config.flag("experimental_collection_schema_validation")) wanted.emplace_back("schema");
   if (config.flag("experimental_permissions_endpoint")) wanted.emplace_back("permissions");
   // The switch of the releases before there were plugins.
   if (config.flag("flush_endpoint_enabled")) wanted.emplace_back("flush");
   if (!config.text("statsd_url").empty()) wanted.emplace_back("statsd");
-  wanted.emplace_back(
-      "user_data");  // does nothing for whom user-data_delete_principals does not name
+  // Does nothing for whom user-data_delete_principals does not name.
+  wanted.emplace_back("user_data");
 
   std::vector<std::unique_ptr<Plugin>> out;
   for (const Row& row : kPlugins) {

@@ -15,6 +15,7 @@ class RequestLog final : public Plugin {
   Result<void> setUp(Setup&) override { return {}; }
 
   void answered(const Call& call) const override {
+    if (!log::enabled(log::Level::kInfo)) return;
     const Exchange& exchange = call.exchange;
     std::int64_t now_ms = call.app().clock().nowMs();
     std::size_t batch = exchange.batch ? exchange.batch->items.size() : 0;
