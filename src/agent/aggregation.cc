@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "agent/files.h"
+#include "agent/raw_bytes.h"
 #include "base/crc32c.h"
 #include "base/log.h"
 #include "metrics/metrics_binary.h"
@@ -18,20 +19,6 @@ constexpr std::uint64_t kSaveEveryBytes = 64u << 20;  // of the log: bounds what
 constexpr std::size_t kChunkBytes = 256 * 1024;
 constexpr std::uint32_t kChunkPoints = 10'000;
 constexpr char kMagic[8] = {'G', 'W', 'C', 'K', 'P', 'T', '1', '\n'};
-
-template <class T>
-void put(std::string& out, T v) {
-  char buf[sizeof v];
-  std::memcpy(buf, &v, sizeof v);
-  out.append(buf, sizeof v);
-}
-template <class T>
-bool take(std::string_view& s, T& v) {
-  if (s.size() < sizeof v) return false;
-  std::memcpy(&v, s.data(), sizeof v);
-  s.remove_prefix(sizeof v);
-  return true;
-}
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "agent/raw_bytes.h"
+
 namespace godwit::agent {
 namespace {
 
@@ -36,12 +38,6 @@ std::uint64_t hashBytes(std::string_view s, std::uint64_t h) {
   return mix(h, v + 1);
 }
 
-template <class T>
-void put(std::string& out, T v) {
-  char buf[sizeof v];
-  std::memcpy(buf, &v, sizeof v);
-  out.append(buf, sizeof v);
-}
 void putText(std::string& out, std::string_view s) {
   put(out, static_cast<std::uint32_t>(s.size()));
   out += s;

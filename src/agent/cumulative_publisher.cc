@@ -7,6 +7,7 @@
 #include "agent/files.h"
 #include "agent/line_protocol.h"
 #include "agent/prometheus_text.h"
+#include "agent/raw_bytes.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/log.h"
@@ -24,20 +25,6 @@ constexpr auto kSaveEvery = 2s;
 constexpr std::uint64_t kSaveEveryBytes = 64u << 20;
 constexpr std::size_t kFoldFrames = 4096;  // in one go, before others may look
 constexpr char kMagic[8] = {'G', 'W', 'S', 'T', 'A', 'T', '1', '\n'};
-
-template <class T>
-void put(std::string& out, T v) {
-  char buf[sizeof v];
-  std::memcpy(buf, &v, sizeof v);
-  out.append(buf, sizeof v);
-}
-template <class T>
-bool take(std::string_view& s, T& v) {
-  if (s.size() < sizeof v) return false;
-  std::memcpy(&v, s.data(), sizeof v);
-  s.remove_prefix(sizeof v);
-  return true;
-}
 
 Outcome otlpOutcome(const HttpAnswer& a) {
   Outcome o;

@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "agent/files.h"
+#include "agent/raw_bytes.h"
 #include "base/crc32c.h"
 #include "base/os_error.h"
 
@@ -23,18 +24,6 @@ constexpr std::size_t kFixed = 56;  // of a record, before reason and payload
 
 // Record: u32 length of what follows, u32 crc32c of it, then i64 time, u128 lane, u64 seq,
 // u32 index, u32 samples, u8 type, u8 0, u16 reason length, u32 payload length, reason, payload.
-template <class T>
-void put(std::string& out, T v) {
-  char buf[sizeof v];
-  std::memcpy(buf, &v, sizeof v);
-  out.append(buf, sizeof v);
-}
-template <class T>
-T get(std::string_view s, std::size_t at) {
-  T v;
-  std::memcpy(&v, s.data() + at, sizeof v);
-  return v;
-}
 
 std::string encode(const DeadLetter& d) {
   std::string body;

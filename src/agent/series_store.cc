@@ -6,6 +6,8 @@
 #include <optional>
 #include <tuple>
 
+#include "agent/raw_bytes.h"
+
 namespace godwit::agent {
 namespace {
 
@@ -15,22 +17,9 @@ constexpr std::string_view kOverflowTag = "godwit_overflow";
 constexpr std::string_view kOverflowName = "godwit_overflow";
 constexpr std::size_t kMaxOverflowNames = 1000;
 
-template <class T>
-void put(std::string& out, T v) {
-  char buf[sizeof v];
-  std::memcpy(buf, &v, sizeof v);
-  out.append(buf, sizeof v);
-}
 void putText(std::string& out, std::string_view s) {
   put(out, static_cast<std::uint32_t>(s.size()));
   out += s;
-}
-template <class T>
-bool take(std::string_view& s, T& v) {
-  if (s.size() < sizeof v) return false;
-  std::memcpy(&v, s.data(), sizeof v);
-  s.remove_prefix(sizeof v);
-  return true;
 }
 bool takeText(std::string_view& s, std::string& v) {
   std::uint32_t n = 0;

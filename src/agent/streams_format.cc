@@ -4,24 +4,9 @@
 #include <cstdio>
 #include <cstring>
 
+#include "agent/raw_bytes.h"
+
 namespace godwit::agent {
-namespace {
-
-template <class T>
-void put(std::string& out, T v) {
-  char buf[sizeof v];
-  std::memcpy(buf, &v, sizeof v);
-  out.append(buf, sizeof v);
-}
-template <class T>
-T get(std::string_view s, std::size_t at) {
-  T v;
-  std::memcpy(&v, s.data() + at, sizeof v);
-  return v;
-}
-
-}  // namespace
-
 void putStreamFrame(std::string& out, const StreamFrame& f) {
   put(out, static_cast<std::uint32_t>(f.payload.size()));
   put(out, f.seq);
