@@ -2,6 +2,8 @@
 // acceptable is decided here, more strictly than the parser would.
 #include "http/head.h"
 
+#include <algorithm>
+#include <array>
 #include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 
@@ -158,14 +160,17 @@ class Tokens final : public beast::http::basic_parser<true> {
   const std::size_t max_;
 };
 
+// reg-name, IPv4, [IPv6] and a port: enough to keep white space, lists, user info and paths out.
+constexpr std::array<bool, 256> kHostBytes = [] {
+  std::array<bool, 256> t{};
+  for (std::size_t c = 0x21; c < 0x7f; ++c) t[c] = true;
+  for (unsigned char c : std::string_view("\"#,/<>?@\\^`{|}")) t[c] = false;
+  return t;
+}();
+
 bool validHost(std::string_view h) {
-  // reg-name, IPv4, [IPv6] and a port: enough to keep white space, lists, user info and paths out.
-  for (char c : h) {
-    auto u = static_cast<unsigned char>(c);
-    if (u <= 0x20 || u >= 0x7f) return false;
-    if (std::string_view("\"#,/<>?@\\^`{|}").find(c) != std::string_view::npos) return false;
-  }
-  return true;
+  return std::all_of(h.begin(), h.end(),
+                     [](char c) { return kHostBytes[static_cast<unsigned char>(c)]; });
 }
 
 // Splits the target and checks its form against the method.

@@ -28,6 +28,7 @@ class Answer {
   void block(std::string_view lines) { headers_.append(lines); }  // must be well-formed
   // "Name: value\r\n" each, without Content-Type.
   [[nodiscard]] const std::string& headers() const { return headers_; }
+  [[nodiscard]] std::string& headerBlock() { return headers_; }
   void clearHeaders() { headers_.clear(); }
   void clear();
 

@@ -1,6 +1,7 @@
 #include "kinto/app.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "auth/basicauth_policy.h"
 #include "base/encoding.h"
@@ -126,6 +127,8 @@ Result<void> App::Builder::choosePolicies() {
 
 void App::Builder::makeHello() {
   const Config& c = app_.config_;
+  static std::atomic<std::uint64_t> made{0};
+  app_.hello_.serial = ++made;
   std::string& head = app_.hello_.head;
   head = "{\"project_name\":";
   json::dumpString(head, c.project_name);
@@ -221,13 +224,6 @@ const Resource* App::resource(std::string_view name) const {
     if (r->name == name) return r.get();
   }
   return nullptr;
-}
-
-void App::run(const http::Request& request, Reactor& home, Deadline deadline,
-              Exchange::Finished finished) const {
-  // Owns itself; ends in finish().
-  auto* exchange = new Exchange(*this, request, home, deadline, std::move(finished));
-  exchange->start();
 }
 
 Task<void> App::execute(store::Session& session, Call& call) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -79,9 +80,10 @@ class App {
 
   // hello around the URL and the user.
   struct Hello {
-    std::string head;    // up to and with "\"url\":"
-    std::string middle;  // after the URL, up to where "user" goes
-    std::string tail;    // ,"capabilities":{...}}
+    std::uint64_t serial = 0;  // of this process; no two have the same
+    std::string head;          // up to and with "\"url\":"
+    std::string middle;        // after the URL, up to where "user" goes
+    std::string tail;          // ,"capabilities":{...}}
   };
   [[nodiscard]] const Hello& hello() const { return hello_; }
 

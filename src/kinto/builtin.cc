@@ -22,7 +22,7 @@ std::unique_ptr<Route> makeRoute(std::string name, std::string pattern, http::Me
   return route;
 }
 
-void helloBody(Call& call) {
+void helloText(Call& call) {
   const App::Hello& hello = call.app().hello();
   std::string& out = call.answer.body;
   constexpr std::size_t kUserAndUrl = 256;
@@ -48,6 +48,35 @@ void helloBody(Call& call) {
     out += '}';
   }
   out += hello.tail;
+}
+
+// What nobody in particular is told depends on the URL alone. Each thread remembers the last one:
+// load balancers and monitors ask this again and again, by one name.
+void helloToAnyone(Call& call) {
+  struct Last {
+    std::uint64_t serial = 0;
+    bool tls = false;
+    std::string host, text;
+  };
+  thread_local Last last;
+  constexpr std::size_t kMaxHost = 255;
+  const std::uint64_t serial = call.app().hello().serial;
+  const bool tls = call.exchange.request.tls;
+  const std::string_view host = call.headers.host;
+  if (last.serial != serial || last.tls != tls || last.host != host) {
+    helloText(call);
+    if (host.size() <= kMaxHost) last = {serial, tls, std::string(host), call.answer.body};
+    return;
+  }
+  call.answer.body.assign(last.text);
+}
+
+void helloBody(Call& call) {
+  if (call.identity) {
+    helloText(call);
+  } else {
+    helloToAnyone(call);
+  }
   const Config& config = call.config();
   if (config.readonly) {
     std::int64_t seconds = config.root_cache_expires_seconds;

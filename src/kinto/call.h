@@ -40,8 +40,9 @@ class Call {
   bool nested = false;  // an item of a batch, or what a plugin made of another request
 
   // What routing found.
-  std::string decoded;    // the path, percent-decoded
-  std::string_view path;  // `decoded` without version prefix
+  std::string unescaped;     // backs `decoded` when the path has escapes
+  std::string_view decoded;  // the path, percent-decoded
+  std::string_view path;     // `decoded` without version prefix
   const Route* route = nullptr;
   Params params;
   QueryPairs query;

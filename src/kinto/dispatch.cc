@@ -151,7 +151,11 @@ void unknownPath(Call& call, const std::string& prefix) {
 
 bool App::route(Call& call) const {
   const Config& c = config_;
-  call.decoded = lenientDecode(call.raw_path, false);
+  call.decoded = call.raw_path;
+  if (call.raw_path.find('%') != std::string_view::npos) {
+    call.unescaped = lenientDecode(call.raw_path, false);
+    call.decoded = call.unescaped;
+  }
   if (eos_ms_ != 0 && eos_ms_ <= clock().nowMs()) {
     setError(call.answer, 410, kErrnoDeprecated,
              "The service you are trying to connect no longer exists at this location.");
@@ -180,7 +184,7 @@ bool App::route(Call& call) const {
   bool versioned = call.decoded.compare(0, prefix_.size(), prefix_) == 0 &&
                    (call.decoded.size() == prefix_.size() || call.decoded[prefix_.size()] == '/');
   if (!versioned) {
-    bool plain = call.decoded.find_first_of("\r\n") == std::string::npos;
+    bool plain = call.decoded.find_first_of("\r\n") == std::string_view::npos;
     if (c.version_prefix_redirect_enabled && plain && !looksVersioned(call.decoded)) {
       if (call.method == Method::kOptions) {
         // A browser does not follow redirects of a preflight.
@@ -194,7 +198,7 @@ bool App::route(Call& call) const {
     unknownPath(call, prefix_);
     return false;
   }
-  call.path = std::string_view(call.decoded).substr(prefix_.size());
+  call.path = call.decoded.substr(prefix_.size());
   if (!call.path.empty()) call.route = router_.match(call.path, call.params);
   if (!call.route) {
     if (c.trailing_slash_redirect_enabled) {

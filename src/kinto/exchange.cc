@@ -21,8 +21,8 @@ bool isRead(http::Method method) {
 
 }  // namespace
 
-Exchange::Exchange(const App& a, const http::Request& r, Reactor& home, Deadline d, Finished f)
-    : app(a), request(r), reactor(home), deadline(d), finished(std::move(f)), call(*this) {
+Exchange::Exchange(const App& a, const http::Request& r, Reactor& home, Deadline d)
+    : app(a), request(r), reactor(home), deadline(d), call(*this) {
   call.method = r.method;
   call.method_name = r.method_name;
   call.raw_path = r.path;
@@ -33,7 +33,8 @@ Exchange::Exchange(const App& a, const http::Request& r, Reactor& home, Deadline
 }
 
 const auth::Identity* Exchange::identityOf(std::string_view authorization) const {
-  for (const Known& k : known) {
+  if (sender.authorization == authorization) return sender.identity ? &*sender.identity : nullptr;
+  for (const Known& k : others) {
     if (k.authorization == authorization) return k.identity ? &*k.identity : nullptr;
   }
   return nullptr;
@@ -50,7 +51,7 @@ void Exchange::start() {
     service->later(call, [this] { finish(); });
     return;
   }
-  known.push_back({call.headers.authorization, std::nullopt});
+  sender.authorization = call.headers.authorization;
   if (call.route->name == "batch") {
     std::vector<Problem> problems;
     if (call.origin_refused) {
@@ -65,17 +66,18 @@ void Exchange::start() {
       Headers own;
       own.authorization = call.headers.authorization;
       for (const auto& [name, value] : item.headers) own.set(name, value);
-      bool seen = std::any_of(known.begin(), known.end(),
+      bool seen = own.authorization == sender.authorization ||
+                  std::any_of(others.begin(), others.end(),
                               [&](const Known& k) { return k.authorization == own.authorization; });
-      if (!seen) known.push_back({own.authorization, std::nullopt});
+      if (!seen) others.push_back({own.authorization, std::nullopt});
     }
   }
   authenticate(0);
 }
 
 void Exchange::authenticate(std::size_t next) {
-  for (std::size_t i = next; i < known.size(); ++i) {
-    Known& k = known[i];
+  for (std::size_t i = next; i <= others.size(); ++i) {
+    Known& k = known(i);
     auth::Presented presented{k.authorization, request.remote};
     for (const auto& policy : app.policies()) {
       auth::Identity identity;
@@ -93,14 +95,14 @@ void Exchange::authenticate(std::size_t next) {
           return finish();
         }
         if (*result) {
-          known[i].identity = std::move(**result);
+          known(i).identity = std::move(**result);
         } else {
           bool after = false;
           for (const auto& other : app.policies()) {
             if (after) {
               auth::Identity later;
               if (other->decide(presented, later) == auth::Policy::Verdict::kYes) {
-                known[i].identity = std::move(later);
+                known(i).identity = std::move(later);
                 break;
               }
             }
@@ -117,7 +119,6 @@ void Exchange::authenticate(std::size_t next) {
   if (call.identity) call.user = call.identity->prefixed();
   const Service* service = call.service();
   if (service && service->anonymous && !call.identity && !call.origin_refused) {
-    call.setPrincipals({});
     service->anonymous(call);
     return finish();
   }
@@ -234,8 +235,7 @@ void Exchange::settleTokens(bool committed, std::size_t next) {
 void Exchange::finish() {
   app.complete(call);
   for (Plugin* plugin : app.answered()) plugin->answered(call);
-  Finished deliver = std::move(finished);
-  deliver(*this);
+  deliver();
   delete this;
 }
 

@@ -21,26 +21,27 @@ namespace godwit::kinto {
 class App;
 
 // The life of one top-level request, from its arrival to the answer. Owns itself: started by
-// App::run, destroyed after `finished`. On the loop thread but while the unit of work runs.
+// App::run, destroyed after deliver(). On the loop thread but while the unit of work runs.
 struct Exchange {
   using Finished = std::function<void(Exchange&)>;
 
-  Exchange(const App& a, const http::Request& r, Reactor& home, Deadline d, Finished f);
+  Exchange(const App& a, const http::Request& r, Reactor& home, Deadline d);
+  virtual ~Exchange() = default;
 
   const App& app;
-  http::Request request;  // views stay valid until `finished` was called
+  http::Request request;  // views stay valid until deliver() was called
   Reactor& reactor;
   Deadline deadline;
-  Finished finished;
   Call call;
   std::int64_t started_ms = 0;
 
-  // Who is behind each Authorization value in use; several in a batch only.
+  // Who is behind each Authorization value in use.
   struct Known {
     std::string_view authorization;
     std::optional<auth::Identity> identity;
   };
-  std::vector<Known> known;  // complete before the first is looked up: pointers stay good
+  Known sender;
+  std::vector<Known> others;  // of a batch; complete before the first is looked up: pointers stay
   std::optional<BatchRequest> batch;
 
   // DELETE page tokens: those redeemed before the work, and what became of them.
@@ -61,7 +62,12 @@ struct Exchange {
   // Where a nested call finds its user. Only values resolved before the work are known.
   [[nodiscard]] const auth::Identity* identityOf(std::string_view authorization) const;
 
+ protected:
+  // Takes the finished answer out of `call`.
+  virtual void deliver() = 0;
+
  private:
+  [[nodiscard]] Known& known(std::size_t i) { return i == 0 ? sender : others[i - 1]; }
   void authenticate(std::size_t next);
   void redeem(std::size_t next);
   void prepare(std::size_t next);

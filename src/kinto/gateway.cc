@@ -1,24 +1,62 @@
 // The way from HTTP into the API and back.
-#include <memory>
+#include <utility>
 
 #include "kinto/app.h"
 
 namespace godwit::kinto {
+namespace {
 
+// The answer is written into the strings of the HTTP response, which keep their capacity from
+// request to request.
+class HttpExchange final : public Exchange {
+ public:
+  HttpExchange(const App& a, const http::Request& r, http::Reply reply)
+      : Exchange(a, r, reply.reactor(), reply.deadline()), reply_(std::move(reply)) {
+    exchangeStrings();
+  }
+
+ private:
+  void deliver() override {
+    Answer& answer = call.answer;
+    if (!answer.content_type.empty()) {
+      answer.block("Content-Type: ");
+      answer.block(answer.content_type);
+      answer.block("\r\n");
+    }
+    reply_.response().status = answer.status;
+    exchangeStrings();
+    reply_.send();
+  }
+  void exchangeStrings() {
+    http::Response& response = reply_.response();
+    response.body.swap(call.answer.body);
+    response.swapHeaderBlock(call.answer.headerBlock());
+  }
+
+  http::Reply reply_;
+};
+
+class CalledExchange final : public Exchange {
+ public:
+  CalledExchange(const App& a, const http::Request& r, Reactor& home, Deadline d, Finished finished)
+      : Exchange(a, r, home, d), finished_(std::move(finished)) {}
+
+ private:
+  void deliver() override { finished_(*this); }
+
+  Finished finished_;
+};
+
+}  // namespace
+
+// An Exchange owns itself; it ends in finish().
 void App::handle(const http::Request& request, http::Reply reply) const {
-  Reactor& reactor = reply.reactor();
-  Deadline deadline = reply.deadline();
-  // std::function wants to be copyable, a Reply is not.
-  auto held = std::make_shared<http::Reply>(std::move(reply));
-  run(request, reactor, deadline, [held](Exchange& exchange) {
-    Answer& answer = exchange.call.answer;
-    http::Response& response = held->response();
-    response.status = answer.status;
-    if (!answer.content_type.empty()) response.header("Content-Type", answer.content_type);
-    response.appendHeaderBlock(answer.headers());
-    response.body = std::move(answer.body);
-    held->send();
-  });
+  (new HttpExchange(*this, request, std::move(reply)))->start();
+}
+
+void App::run(const http::Request& request, Reactor& home, Deadline deadline,
+              Exchange::Finished finished) const {
+  (new CalledExchange(*this, request, home, deadline, std::move(finished)))->start();
 }
 
 void App::protocolError(int status, http::Response& response) const {

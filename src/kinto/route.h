@@ -26,7 +26,7 @@ inline constexpr std::size_t kMethods = 10;  // of http::Method
 struct Service {
   // Answers at once, without knowing the user.
   std::function<void(Call&)> now;
-  // Answers an unknown user without a transaction. Optional, beside `work`.
+  // Answers an unknown user without a transaction and without principals. Optional, beside `work`.
   std::function<void(Call&)> anonymous;
   // Answers inside the transaction, user and principals known.
   std::function<Task<bool>(store::Session&, Call&)> work;

@@ -27,6 +27,10 @@ class Response {
   [[nodiscard]] const std::string& headerBlock() const { return headers_; }
   void appendHeaderBlock(std::string_view lines) { headers_.append(lines); }  // must be well-formed
 
+  // Exchanges all the lines so far for `lines`, which must be well-formed: for those who gather
+  // them elsewhere and want the memory to go round.
+  void swapHeaderBlock(std::string& lines) { headers_.swap(lines); }
+
   // Sets status, Content-Type and body.
   void text(int code, std::string_view content);
   void json(int code, std::string_view content);
