@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
                          ::isatty(0) == 1, ::isatty(1) == 1, ::isatty(2) == 1};
   cli::Programs programs;
   programs.serve = kinto::serve;
+  programs.rehearse = kinto::rehearse;
   programs.migrate = kinto::migrate;
   programs.flush_cache = kinto::flushCache;
   programs.create_user = kinto::createUser;

@@ -13,6 +13,7 @@ namespace godwit::cli {
 // What the commands do in the end. A command whose function is empty says that this build lacks it.
 struct Programs {
   decltype(&kinto::serve) serve = nullptr;
+  decltype(&kinto::rehearse) rehearse = nullptr;
   decltype(&kinto::migrate) migrate = nullptr;
   decltype(&kinto::flushCache) flush_cache = nullptr;
   decltype(&kinto::createUser) create_user = nullptr;

@@ -39,6 +39,10 @@ Result<void> fakeServe(const kinto::Settings& s, const kinto::ServeOptions& o) {
   if (s.has("eos_url")) return Error(ErrorCode::kOs, "cannot bind 127.0.0.1:1: in use");
   return {};
 }
+Result<void> fakeRehearse(const kinto::Settings& s) {
+  if (s.has("eos_message")) return Error(ErrorCode::kInvalid, "Account policy missing");
+  return {};
+}
 Result<std::vector<std::string>> fakeMigrate(const kinto::Settings&, bool dry_run) {
   return std::vector<std::string>{dry_run ? "would do" : "done"};
 }
@@ -60,7 +64,7 @@ class CliTest : public testing::Test {
   CliTest() : dir_(testing::TempDir() + "cli_test." + std::to_string(::getpid())) {
     std::filesystem::create_directories(dir_);
     g_calls = Calls();
-    programs = {fakeServe, fakeMigrate, fakeFlush, fakeCreate, fakePurge};
+    programs = {fakeServe, fakeRehearse, fakeMigrate, fakeFlush, fakeCreate, fakePurge};
   }
   ~CliTest() override {
     std::filesystem::remove_all(dir_);
@@ -173,6 +177,12 @@ TEST_F(CliTest, config_check_lists_everything) {
   ASSERT_TRUE(v.ok()) << out;
   EXPECT_TRUE(v->get("ok")->asBool());
   EXPECT_THAT(v->get("warnings")->asArray()[0].asString(), HasSubstr("did you mean"));
+}
+
+TEST_F(CliTest, config_check_says_what_serving_would_refuse) {
+  std::string ini = file("c.ini", "[app:main]\nkinto.eos_message = bye\n");
+  EXPECT_EQ(godwit({"config", "check", "--ini", ini}), kExitConfig);
+  EXPECT_THAT(err, HasSubstr("Account policy missing"));
 }
 
 TEST_F(CliTest, config_show_names_origins_and_hides_secrets) {

@@ -105,6 +105,11 @@ int configCheck(const Context& context) {
   std::vector<std::string> warnings;
   if (settings.ok()) {
     warnings = settings->warnings();
+    // Settings may be good one by one and contradict each other.
+    if (context.programs.rehearse) {
+      auto together = context.programs.rehearse(*settings);
+      if (!together.ok()) errors = lines(together.error().message);
+    }
   } else {
     errors = lines(settings.error().message);
   }

@@ -18,6 +18,7 @@
 #include "kinto/server_options.h"
 #include "kinto/stores.h"
 #include "kinto/text.h"
+#include "store/memory/memory.h"
 
 namespace godwit::kinto {
 namespace {
@@ -28,14 +29,19 @@ bool isLoopback(const std::string& url) {
 }
 
 // Without a configuration file the server is one to try out: basic authentication, a personal
-// bucket, and a secret of its own. A file says everything itself, as it did for the predecessor.
-Result<void> fillDefaults(const Settings& settings, Config& config) {
+// bucket, and a secret of its own, which `make_secret` reads or writes. A file says everything
+// itself, as it did for the predecessor.
+Result<void> fillDefaults(const Settings& settings, Config& config, bool make_secret) {
   if (!settings.iniFile().empty() || settings.has("multiauth.policies")) return {};
   config.policies = {{"basicauth", ""}};
   std::string& includes = config.raw["includes"];
   if (includes.empty()) includes = "default_bucket";
   if (!config.userid_hmac_secret.empty() || settings.backend("storage_backend") == "memory")
     return {};
+  if (!make_secret) {
+    config.userid_hmac_secret = "to be made";
+    return {};
+  }
   auto folder = dataFolder(settings);
   if (!folder.ok()) return std::move(folder).error();
   auto secret = keptSecret(*folder + "/userid_hmac_secret");
@@ -97,10 +103,26 @@ std::string describeFile(const std::string& path) {
 
 }  // namespace
 
+Result<void> rehearse(const Settings& settings) {
+  Config config = configFrom(settings, "");
+  GODWIT_TRY(fillDefaults(settings, config, false));
+  GODWIT_TRY(refuseUnsafe(listenUrl(settings), config));
+  // The settings are the same, the data is not touched.
+  auto backend = store::makeMemoryBackend();
+  auto cache = store::makeMemoryCache();
+  App::Parts parts;
+  parts.backend = backend.get();
+  parts.cache = cache.get();
+  parts.plugins = choosePlugins(config);
+  auto app = App::make(std::move(config), std::move(parts));
+  if (!app.ok()) return std::move(app).error();
+  return {};
+}
+
 Result<void> serve(const Settings& settings, const ServeOptions& options) {
   Config config = configFrom(settings, options.version);
   config.config_json = describeFile(settings.iniFile());
-  GODWIT_TRY(fillDefaults(settings, config));
+  GODWIT_TRY(fillDefaults(settings, config, true));
   std::string url = listenUrl(settings);
   GODWIT_TRY(refuseUnsafe(url, config));
   http::Server server(serverOptionsFrom(settings));

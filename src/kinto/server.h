@@ -20,6 +20,9 @@ struct ServeOptions {
 // is ready. kInvalid for settings that contradict each other, other errors when it cannot run.
 Result<void> serve(const Settings& settings, const ServeOptions& options);
 
+// What serve() would say of the settings before it opens a socket, a file or a store.
+Result<void> rehearse(const Settings& settings);
+
 // Creates or upgrades the schemas; says what it did (or would do), a line each.
 Result<std::vector<std::string>> migrate(const Settings& settings, bool dry_run);
 Result<void> flushCache(const Settings& settings);
