@@ -10,6 +10,32 @@ LONG = os.environ.get("GODWIT_LONG") == "1"
 PATIENCE = 60
 
 
+GUNICORN_APP = """
+import os
+def app(environ, start_response):
+    body = ("gen %s pid %d\\n" % (os.environ.get("GENERATION"), os.getpid())).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+def gunicorn(folder):
+    """The command of Debian's gunicorn with an application that names its generation."""
+    if not shutil.which("gunicorn"):
+        raise unittest.SkipTest("gunicorn is not installed")
+    with open(os.path.join(folder, "app.py"), "w") as f:
+        f.write(GUNICORN_APP)
+    return ["/usr/bin/gunicorn", "--workers", "2", "--chdir", folder, "app:app"]
+
+
+def example(name):
+    """One of our own example servers."""
+    path = os.path.join(os.environ.get("GODWIT_EXAMPLES", "/nonexistent"), name)
+    if not os.path.exists(path):
+        raise unittest.SkipTest("the examples are not built")
+    return path
+
+
 def free_port(family=socket.AF_INET):
     s = socket.socket(family, socket.SOCK_STREAM)
     s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Joins two network namespaces by a pair of TUN devices with a delay in each direction.
 
-usage: tun_delay.py NETNS_A ADDRESS_A NETNS_B ADDRESS_B DELAY_MS
+usage: tun_delay.py NETNS_A ADDRESSES_A NETNS_B ADDRESSES_B DELAY_MS    (addresses: IPv4,IPv6)
 Prints `ready` and forwards until its standard input is closed. Needs root."""
 import collections, fcntl, os, select, struct, subprocess, sys, time
 
@@ -13,8 +13,10 @@ def tun(namespace, address, peer):
     fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x0001 | 0x1000))  # IFF_TUN, no header
     run = lambda *a: subprocess.run(a, check=True)
     run("ip", "link", "set", name, "netns", namespace)
-    run("ip", "-n", namespace, "addr", "add", address, "peer", peer, "dev", name)
     run("ip", "-n", namespace, "link", "set", name, "up", "txqueuelen", "10000")
+    for mine, theirs in zip(address.split(","), peer.split(",")):
+        # nodad: an address under duplicate detection could not be bound for a second.
+        run("ip", "-n", namespace, "addr", "add", mine, "peer", theirs, "dev", name, *["nodad"] * (":" in mine))
     run("ip", "-n", namespace, "link", "set", "lo", "up")
     os.set_blocking(fd, False)
     return fd
