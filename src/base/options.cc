@@ -21,45 +21,7 @@ std::string_view trimmed(std::string_view s) {
   return s.substr(first, s.find_last_not_of(kSpace) - first + 1);
 }
 
-// A non-negative number and what follows it.
-std::optional<double> leadingNumber(std::string_view& text) {
-  text = trimmed(text);
-  double d = 0;
-  auto r = std::from_chars(text.data(), text.data() + text.size(), d);
-  if (r.ec != std::errc() || !std::isfinite(d) || d < 0) return std::nullopt;
-  text = trimmed(text.substr(static_cast<std::size_t>(r.ptr - text.data())));
-  return d;
-}
-
-struct Scale {
-  std::string_view unit;
-  double factor;
-};
-
-constexpr std::array<Scale, 5> kDurations = {
-    {{"ms", 1}, {"s", 1e3}, {"m", 60e3}, {"h", 3'600e3}, {"d", 86'400e3}}};
-constexpr std::array<Scale, 11> kSizes = {{{"", 1},
-                                           {"b", 1},
-                                           {"k", 1024},
-                                           {"kb", 1000},
-                                           {"kib", 1024},
-                                           {"m", 1048576},
-                                           {"mb", 1e6},
-                                           {"mib", 1048576},
-                                           {"g", 1073741824},
-                                           {"gb", 1e9},
-                                           {"gib", 1073741824}}};
-
-template <std::size_t N>
-std::optional<double> factorOf(const std::array<Scale, N>& scales, std::string_view unit) {
-  std::string wanted = lower(unit);
-  auto it =
-      std::find_if(scales.begin(), scales.end(), [&](const Scale& s) { return s.unit == wanted; });
-  return it == scales.end() ? std::nullopt : std::optional<double>(it->factor);
-}
-
 constexpr std::size_t kMaxKey = 512;  // matching patterns is quadratic in the length of a key
-constexpr double kExact = 9'007'199'254'740'992;  // integers beyond are not all doubles
 
 std::string outOfRange(const OptionDef& o) {
   constexpr auto kNoMin = std::numeric_limits<std::int64_t>::min();
@@ -118,17 +80,6 @@ std::string Origin::text() const {
   return "flag " + name;
 }
 
-std::optional<bool> parseBool(std::string_view text) {
-  std::string s = lower(trimmed(text));
-  for (const char* yes : {"true", "t", "yes", "y", "on", "1"}) {
-    if (s == yes) return true;
-  }
-  for (const char* no : {"false", "f", "no", "n", "off", "0", "none", "null"}) {
-    if (s == no) return false;
-  }
-  return std::nullopt;
-}
-
 std::optional<std::int64_t> parseInt(std::string_view text) {
   text = trimmed(text);
   if (!text.empty() && text[0] == '+') text.remove_prefix(1);
@@ -146,23 +97,6 @@ std::optional<double> parseNumber(std::string_view text) {
     return std::nullopt;
   }
   return d;
-}
-
-std::optional<std::chrono::milliseconds> parseDuration(std::string_view text,
-                                                       std::string_view unit) {
-  auto n = leadingNumber(text);
-  if (!n) return std::nullopt;
-  auto factor = factorOf(kDurations, !text.empty() ? text : unit.empty() ? "s" : unit);
-  if (!factor || *n * *factor > kExact) return std::nullopt;
-  return std::chrono::milliseconds(static_cast<std::int64_t>(std::llround(*n * *factor)));
-}
-
-std::optional<std::uint64_t> parseSize(std::string_view text) {
-  auto n = leadingNumber(text);
-  if (!n) return std::nullopt;
-  auto factor = factorOf(kSizes, text);
-  if (!factor || *n * *factor > kExact) return std::nullopt;
-  return static_cast<std::uint64_t>(*n * *factor);
 }
 
 std::vector<std::string> splitWords(std::string_view text) {
@@ -196,8 +130,8 @@ std::string whyNot(const OptionDef& o, std::string_view text) {
     case OptionType::kDuration: {
       auto d = parseDuration(text, o.unit);
       if (!d) return "is not a duration (hint: 500ms, 30s, 5m, 2h)";
-      double factor = factorOf(kDurations, o.unit.empty() ? "s" : o.unit).value_or(1);
-      return inRange(o, static_cast<double>(d->count()) / factor);
+      auto unit = parseDuration("1", o.unit).value_or(std::chrono::seconds(1));
+      return inRange(o, static_cast<double>(d->count()) / static_cast<double>(unit.count()));
     }
     case OptionType::kSize: {
       auto n = parseSize(text);

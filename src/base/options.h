@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/units.h"
 #include "godwit/result.h"
 
 // What a setting is, apart from who reads it. A program's settings are one generated table of these
@@ -61,13 +61,8 @@ struct Origin {
 };
 
 // nullopt when the text is none of these.
-std::optional<bool> parseBool(std::string_view text);
 std::optional<std::int64_t> parseInt(std::string_view text);
 std::optional<double> parseNumber(std::string_view text);
-// `unit` is that of a bare number: "ms", "s", "m", "h" or "d"; "" means seconds.
-std::optional<std::chrono::milliseconds> parseDuration(std::string_view text,
-                                                       std::string_view unit = "s");
-std::optional<std::uint64_t> parseSize(std::string_view text);
 std::vector<std::string> splitWords(std::string_view text);
 
 // "" when `text` is a possible value, else the reason: "is not a whole number". An empty text is

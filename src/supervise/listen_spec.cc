@@ -76,12 +76,6 @@ std::optional<std::string> parseAddress(ListenSpec& out, std::string_view text) 
   return parseHostPort(out, text);
 }
 
-std::optional<bool> parseBool(std::string_view v) {
-  if (v.empty() || v == "yes" || v == "true" || v == "1") return true;
-  if (v == "no" || v == "false" || v == "0") return false;
-  return std::nullopt;
-}
-
 struct Option {
   std::string_view key;
   std::function<bool(ListenSpec&, std::string_view)> set;
@@ -95,20 +89,15 @@ bool setInt(T& out, std::string_view v, std::int64_t low, std::int64_t high) {
 }
 
 bool setBool(bool& out, std::string_view v) {
-  auto b = parseBool(v);
+  auto b = parseSwitch(v);
   if (b) out = *b;
   return b.has_value();
 }
 
 bool setMode(int& out, std::string_view v) {
-  int m = 0;
-  if (v.empty() || v.size() > 4) return false;
-  for (char c : v) {
-    if (c < '0' || c > '7') return false;
-    m = m * 8 + (c - '0');
-  }
-  out = m;
-  return m <= 0777;
+  auto m = parseMode(v);
+  if (m) out = *m;
+  return m.has_value();
 }
 
 bool setCutover(ListenSpec& s, std::string_view v) {

@@ -33,13 +33,9 @@ Why text(std::string& out, V v) {
 }
 
 Why flag(bool& out, V v) {
-  if (v.empty() || v == "yes" || v == "true" || v == "1") {
-    out = true;
-  } else if (v == "no" || v == "false" || v == "0") {
-    out = false;
-  } else {
-    return "expected yes or no";
-  }
+  auto on = parseSwitch(v);
+  if (!on) return "expected yes or no";
+  out = *on;
   return std::nullopt;
 }
 
@@ -169,13 +165,8 @@ Why setMaxRestarts(T& t, V v) {
 }
 
 Why setUmask(T& t, V v) {
-  int m = 0;
-  if (v.empty() || v.size() > 4) return "expected an octal number";
-  for (char c : v) {
-    if (c < '0' || c > '7') return "expected an octal number";
-    m = m * 8 + (c - '0');
-  }
-  if (m > 0777) return "expected an octal number up to 0777";
+  auto m = parseMode(v);
+  if (!m) return "expected an octal number up to 0777";
   t.service.umask = m;
   return std::nullopt;
 }

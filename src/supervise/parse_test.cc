@@ -17,7 +17,7 @@ TEST(Units, durations) {
   EXPECT_EQ(parseDuration("5m"), 300 * kSecond);
   EXPECT_EQ(parseDuration("24h"), 86400 * kSecond);
   EXPECT_EQ(parseDuration("inf"), kNever);
-  for (const char* bad : {"", "s", "1x", "-1", "1e3", "nan", ".", "1..2", "1 s", "1.2.3s"}) {
+  for (const char* bad : {"", "s", "1x", "-1", "1e3", "nan", ".", "1..2", "1.2.3s"}) {
     EXPECT_FALSE(parseDuration(bad)) << bad;
   }
   for (TimeNs t : {TimeNs{0}, 200 * kMs, 1500 * kMs, 30 * kSecond, kNever, 5 * kMs + 500000}) {

@@ -90,8 +90,7 @@ void listenLine(Printer& p, const ListenSpec& l) {
   auto add = [&](const std::string& text) { out += "," + text; };
   if (l.backlog != d.backlog) add("backlog=" + std::to_string(l.backlog));
   if (l.mode != d.mode) {
-    add("mode=0" + std::to_string(l.mode >> 6) + std::to_string(l.mode >> 3 & 7) +
-        std::to_string(l.mode & 7));
+    add("mode=" + formatMode(l.mode));
   }
   if (!l.user.empty()) add("user=" + l.user);
   if (!l.group.empty()) add("group=" + l.group);
@@ -167,10 +166,7 @@ void printService(Printer& p, const ServiceOptions& s) {
   p.text("user", s.user);
   p.text("group", s.group);
   for (const std::string& g : s.groups) p.line("groups", g);
-  if (s.umask) {
-    p.line("umask", "0" + std::to_string(*s.umask >> 6) + std::to_string(*s.umask >> 3 & 7) +
-                        std::to_string(*s.umask & 7));
-  }
+  if (s.umask) p.line("umask", formatMode(*s.umask));
   if (s.nice) p.line("nice", std::to_string(*s.nice));
   if (s.no_new_privs) p.line("no-new-privs", "");
   if (s.setsid) p.line("setsid", "");

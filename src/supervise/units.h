@@ -6,6 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/units.h"
+
 namespace godwit::supervise {
 
 // Nanoseconds, as a span or on CLOCK_MONOTONIC. An integer, because it is stored across a re-exec.
@@ -20,12 +22,16 @@ TimeNs monotonicNow();
   return span >= kNever - now ? kNever : now + span;
 }
 
-// "30", "1.5", "200ms", "30s", "5m", "24h", "2d", "inf"; bare numbers are seconds. Never negative.
+// What base/units.h reads, and "inf"; bare numbers are seconds. Never negative.
 std::optional<TimeNs> parseDuration(std::string_view text);
 // "1.5s", "200ms", "inf": what parseDuration reads back.
 std::string formatDuration(TimeNs span);
-// "512", "64K", "512M", "2G": powers of 1024.
-std::optional<std::uint64_t> parseSize(std::string_view text);
+using godwit::parseSize;
+// "yes", "no" and their like; "", as of a flag without a value, means yes.
+std::optional<bool> parseSwitch(std::string_view text);
+// "0640": at most four octal digits, at most 0777.
+std::optional<int> parseMode(std::string_view text);
+std::string formatMode(int mode);
 // Decimal digits only, within [low, high].
 std::optional<std::int64_t> parseInt(std::string_view text, std::int64_t low, std::int64_t high);
 // "0.412" for 412 ms: seconds with three decimals.
