@@ -14,6 +14,7 @@ from harness import BINARY, AUTH, Broken, Connection, free_port, promise, run_te
 
 RUN = os.environ["GODWIT_RUN_BIN"]
 RELOADS = int(os.environ.get("RELOADS", "8"))
+LINGER = os.environ.get("LINGER", "1s")  # the default; to look at what less of it costs
 WRITERS, READERS, NEWCOMERS = 6, 6, 6
 
 
@@ -28,7 +29,7 @@ class Stack:
         self.log = open(os.path.join(self.data, "log"), "wb")
         self.process = subprocess.Popen(
             [RUN, "--listen", f"127.0.0.1:{self.port}", "--ready", "probe:/v1/__lbheartbeat__",
-             "--control", self.control, "--", BINARY, "serve", "--data-dir", self.data, "--access-log", "false"],
+             "--linger", LINGER, "--control", self.control, "--", BINARY, "serve", "--data-dir", self.data, "--access-log", "false"],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         limit = time.monotonic() + 30
         while True:
@@ -64,9 +65,13 @@ async def load(stack, stop):
     async def exchange(connection, method, path, body=b""):
         status, payload = await connection.ask(method, path, body)
         if status not in (200, 201):
-            failed.append((method, status, payload[:120]))
+            failed.append((method, status, payload[:120], pause(connection)))
         tally["answered"] += 1
         return status
+
+    def pause(connection):
+        # Between connect() and the first byte: what --linger has to be above, besides the round trip.
+        return "pause %.0f ms" % ((time.monotonic() - connection.opened) * 1e3)
 
     async def client(number, fresh, writes):
         serial, connection = 0, None
@@ -74,7 +79,9 @@ async def load(stack, stop):
             reused = connection is not None
             try:
                 if connection is None:
+                    opened = time.monotonic()
                     connection = await Connection(stack.port).open()
+                    connection.opened = opened
                 serial += 1
                 if writes:
                     ident = f"w{number}-{serial}"
@@ -91,7 +98,7 @@ async def load(stack, stop):
                 # A kept connection that the old generation closed while it was idle is no failed
                 # request: nothing had come back, and RFC 9110 lets the client send again.
                 if e.started or not reused:
-                    failed.append(("broken", str(e)))
+                    failed.append(("broken", str(e), pause(connection)))
                 else:
                     tally["stale"] += 1
                 connection = None

@@ -119,6 +119,31 @@ class Ways(ReloadUnderLoad):
         ready = [g["ready_ms"] for g in s.status()["generations"] if g["gen"] == 2]
         self.assertGreaterEqual(ready[0], 700)
 
+    def after_a_pause(self, linger, until):
+        """A client connects, a reload happens, and only when `until` holds it sends its request."""
+        self.mode("fast")
+        port = free_port()
+        s = self.start(["--listen", "127.0.0.1:%d" % port, "--ready", "notify", "--linger", linger])
+        s.wait_active()
+        old = s.pid_of()
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as c:
+            wait_until(lambda: s.status()["listen"][0]["queue"][0] == 0, "the connection to be accepted")
+            s.send(signal.SIGHUP)
+            s.wait_active(2)
+            until(old)
+            try:
+                c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                return c.recv(65536)
+            except OSError:
+                return b""
+
+    def test_a_pause_before_the_request_is_covered_by_linger_and_by_nothing_else(self):
+        # Accepted by the old generation, nothing sent yet: it looks idle. Its child here closes all
+        # at once, so only linger stands between the two outcomes.
+        self.assertIn(b"gen 1 ", self.after_a_pause("30", lambda old: time.sleep(1)))
+        gone = lambda old: wait_until(lambda: not alive(old), "the old generation to end")
+        self.assertEqual(self.after_a_pause("0.1", gone), b"")
+
 
 if __name__ == "__main__":
     main()
