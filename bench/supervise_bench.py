@@ -192,36 +192,67 @@ def measure(kind):
         shutil.rmtree(dir, ignore_errors=True)
 
 
-def overhead():
-    """What godwit-run adds to the start of the command: `reload --wait`, less start and linger."""
+# Says when it could answer, on the clock that all processes share.
+READY = r"""
+import os, signal, socket, time
+n = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+n.sendto(b"READY=1\nSTATUS=%d" % time.monotonic_ns(), os.environ["NOTIFY_SOCKET"])
+signal.pause()
+"""
+LINGER = 0.2
+
+
+def overhead(reloads=30):
+    """What godwit-run's own steps take of a `reload --wait`, in ms: from the request to the started process,
+    from the process's word that it is ready to promotion, and from there to the answer, less --linger."""
     dir = tempfile.mkdtemp(prefix="gw-bench-")
     c = GodwitRun(dir, free_port())
-    c.start(BINARY, "--control", c.path("c"), "--listen", "127.0.0.1:%d" % c.port, "--ready", "probe:/", "--linger",
-            "200ms", "--", PYTHON, APP)
-    ask = lambda *a: subprocess.run([BINARY, a[0], "--control", c.path("c"), *a[1:]], stdout=subprocess.PIPE,
-                                    stderr=subprocess.DEVNULL, text=True).stdout
+    c.write("ready.py", READY)
+    c.start(BINARY, "--control", c.path("c"), "--listen", "127.0.0.1:%d" % c.port, "--ready", "notify", "--linger",
+            "%gs" % LINGER, "--", PYTHON, c.path("ready.py"))
     try:
-        wait_until(lambda: '"active":1' in ask("status", "--json"), "the first generation")
-        # Straight through the control socket: running the client program is not the supervisor's time.
-        control = socket.socket(socket.AF_UNIX)
-        control.connect(c.path("c"))
-        lines = control.makefile("rw")
+        wait_until(lambda: os.path.exists(c.path("c")), "the control socket")
 
-        def request(what):
-            lines.write(json.dumps(what) + "\n")
-            lines.flush()
+        def connect():
+            control = socket.socket(socket.AF_UNIX)
+            control.connect(c.path("c"))
+            return control.makefile("rw")
+
+        # Straight through the control socket: running the client program is not the supervisor's time.
+        lines, events = connect(), connect()
+
+        def request(to, what):
+            to.write(json.dumps(what) + "\n")
+            to.flush()
+
+        def ask(what):
+            request(lines, what)
             return json.loads(lines.readline())
 
-        extra = []
-        for i in range(15):
-            begin = time.monotonic()
-            request({"cmd": "reload", "wait": True})
-            took = time.monotonic() - begin
-            generations = request({"cmd": "status"})["services"][0]["generations"]
-            ready = [g["ready_ms"] for g in generations if g["gen"] == i + 2]
-            extra.append(took * 1e3 - ready[0] - 200)
-        extra.sort()
-        return extra[len(extra) // 2], extra[-1]
+        wait_until(lambda: ask({"cmd": "status"})["services"][0]["active"] == 1, "the first generation")
+        request(events, {"cmd": "subscribe"})
+        events.readline()
+
+        def event(gen, event, text=None):
+            while True:
+                e = json.loads(events.readline())
+                if e.get("gen") == gen and e["event"] == event and text in (None, e.get("text")):
+                    return time.monotonic()
+
+        parts = []
+        for i in range(reloads):
+            gen, begin = i + 2, time.monotonic()
+            request(lines, {"cmd": "reload", "wait": True})
+            started = event(gen, "state", "starting")
+            promoted = event(gen, "promoted")
+            lines.readline()
+            end = time.monotonic()
+            status = ask({"cmd": "status"})["services"][0]["generations"]
+            ready = [int(g["status"]) / 1e9 for g in status if g["gen"] == gen][0]
+            parts.append([1e3 * (started - begin), 1e3 * (promoted - ready), 1e3 * (end - promoted - LINGER)])
+            wait_until(lambda: len(ask({"cmd": "status"})["services"][0]["generations"]) == 1, "the old one's end")
+        parts.sort(key=sum)
+        return parts[len(parts) // 2], sum(parts[-1])
     finally:
         c.process.terminate()
         c.process.wait(60)
@@ -230,9 +261,9 @@ def overhead():
 
 def main():
     print("binary %d bytes" % os.path.getsize(BINARY))
-    median, worst = overhead()
-    print("reload overhead beyond the command's start and --linger: median %.1f ms, worst of 15 %.1f ms"
-          % (median, worst))
+    (spawn, promote, rest), worst = overhead()
+    print("reload overhead, of godwit-run's own steps beyond --linger: median %.1f ms (start %.1f, promotion %.1f, "
+          "end of the linger %.1f), worst of 30 %.1f ms\n" % (spawn + promote + rest, spawn, promote, rest, worst))
     print("| | RSS KiB | idle wake-ups/s | ok | **failed** | stale | new generation answers, p50 ms | slowest answer ms |")
     print("|---|---|---|---|---|---|---|---|")
     for kind in (GodwitRun, GodwitRunGunicorn, ServerStarter, GunicornHup, NginxReload, SupervisordRestart):
