@@ -13,9 +13,10 @@ ALLOWED = {
     "store": {"base", "json"},
     "auth": {"base", "json", "store"},
     "kinto": {"base", "json", "store", "auth", "net", "http", "metrics"},
+    "ops": {"base", "json", "store", "auth", "kinto"},
     "supervise": {"base"},
     "agent": {"base", "metrics", "json"},
-    "cli": {"base", "json", "store", "auth", "http", "kinto", "metrics"},
+    "cli": {"base", "json", "store", "auth", "http", "kinto", "metrics", "ops"},
 }
 PUBLIC = {"http": {"http"}, "metrics": {"metrics"}}
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)

@@ -5,165 +5,27 @@
 #include <optional>
 
 #include "base/crc32c.h"
-#include "base/epoll_reactor.h"
-#include "store/backend.h"
+#include "store/blocking_store.h"
+#include "store/bring_over.h"
+#include "store/comparable.h"
 #include "store/copy_source.h"
-#include "store/postgresql/backend.h"
-#include "store/sqlite/sqlite.h"
 
 namespace godwit::store {
 
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr std::size_t kBatch = 200;  // rows per unit of work
-constexpr auto kUnitTime = 60s;
-// Takes the place of a tombstone until it is removed: below every real timestamp.
-constexpr Timestamp kBeforeAll = 1;
-constexpr const char* kMarker = "godwit-copy-timestamp";
-
-// --- Hashes that do not depend on how a backend prints JSON
-
-// 1e2, 100 and 100.0 alike.
-std::string plainNumber(const std::string& text) {
-  std::string digits;
-  long exponent = 0;
-  bool negative = false;
-  bool point = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    char c = text[i];
-    if (c == '-') negative = true;
-    if (c == '.') point = true;
-    if (c >= '0' && c <= '9') {
-      digits += c;
-      if (point) --exponent;
-    }
-    if (c == 'e' || c == 'E') {
-      exponent += std::strtol(text.c_str() + i + 1, nullptr, 10);
-      break;
-    }
-  }
-  auto first = digits.find_first_not_of('0');
-  if (first == std::string::npos) return "0";
-  digits.erase(0, first);
-  while (digits.back() == '0') {
-    digits.pop_back();
-    ++exponent;
-  }
-  return (negative ? "-" : "") + digits + "e" + std::to_string(exponent);
-}
-
-void flatten(std::string& out, const json::Value& v) {
-  if (v.isNumber()) {
-    out += plainNumber(v.numberText());
-  } else if (v.isArray()) {
-    out += '[';
-    for (const auto& e : v.asArray()) {
-      flatten(out, e);
-      out += ',';
-    }
-    out += ']';
-  } else if (v.isObject()) {
-    std::map<std::string_view, const json::Value*> sorted;
-    for (const auto& [key, value] : v.asObject()) sorted[key] = &value;
-    out += '{';
-    for (const auto& [key, value] : sorted) {
-      json::dumpString(out, key);
-      out += ':';
-      flatten(out, *value);
-      out += ',';
-    }
-    out += '}';
-  } else {
-    json::dumpTo(out, v);
-  }
-}
 
 std::uint32_t hashOf(const Object& o, std::uint32_t so_far) {
-  std::string text = o.id + "\n" + std::to_string(o.last_modified) + (o.deleted ? "-" : "+");
-  if (!o.deleted) {
-    auto v = json::parse(o.data, json::Limits(10'000));
-    if (v.ok()) flatten(text, *v);
-  }
+  std::string text = comparable(o);
   return crc32c(text.data(), text.size(), so_far);
 }
 
 // --- Writing
 
-class Target {
- public:
-  static Result<std::unique_ptr<Target>> open(const std::string& url) {
-    auto out = std::make_unique<Target>();
-    if (isSqliteUrl(url)) {
-      SqliteOptions options(sqlitePath(url));
-      auto stores = openSqlite(options);
-      if (!stores.ok()) return std::move(stores).error();
-      out->cache_ = std::move(stores->cache);
-      out->backend_ = std::move(stores->backend);
-    } else {
-      postgresql::Options options(postgresql::libpqUrl(url));
-      options.pool_size = 2;
-      out->backend_ = std::make_unique<postgresql::PgBackend>(options);
-    }
-    out->thread_ = std::thread([loop = &out->loop_] { loop->run(); });
-    return out;
-  }
-  ~Target() {
-    if (backend_) backend_->stop(Deadline::after(10s));
-    loop_.stop();
-    if (thread_.joinable()) thread_.join();
-  }
-
-  // Runs a unit of writes and waits; kRollback is an error too.
-  Result<void> write(const Work& work) {
-    std::mutex mu;
-    std::condition_variable changed;
-    std::optional<Result<Verdict>> got;
-    loop_.post([&] {
-      backend_->run(Mode::kWrite, loop_, Deadline::after(kUnitTime), work, [&](Result<Verdict> v) {
-        std::lock_guard lock(mu);
-        got.emplace(std::move(v));
-        changed.notify_all();
-      });
-    });
-    std::unique_lock lock(mu);
-    changed.wait(lock, [&] { return got.has_value(); });
-    if (!got->ok()) return std::move(*got).error();
-    if (**got != Verdict::kCommit) return Error(ErrorCode::kInternal, "the target refused a row");
-    return {};
-  }
-
- private:
-  EpollReactor loop_;
-  std::unique_ptr<Cache> cache_;
-  std::unique_ptr<Backend> backend_;
-  std::thread thread_;
-};
-
-// Brings one object over with its own timestamp. A tombstone is made of an object from before all
-// times, so that its timestamp counts as a wish for the future.
-Task<Result<void>> put(Session& s, const Ref& ref, const Object& object) {
-  Object wanted = object;
-  if (object.deleted) wanted.last_modified = kBeforeAll;
-  auto made = co_await s.create(ref, wanted);
-  if (!made.ok() && made.error().code == ErrorCode::kConflict) {
-    made = co_await s.update(ref, wanted);
-  }
-  if (!made.ok()) co_return std::move(made).error();
-  if (object.deleted) {
-    made = co_await s.remove(ref, object.id, object.last_modified);
-    if (!made.ok()) co_return std::move(made).error();
-  }
-  if (made->last_modified != object.last_modified) {
-    co_return Error(ErrorCode::kConflict, "the target is newer than the source");
-  }
-  co_return Result<void>();
-}
-
 Task<Verdict> putAll(Session& s, const Ref* ref, const std::vector<Object>* batch, Error* why) {
   for (const auto& object : *batch) {
-    auto done = co_await put(s, *ref, object);
+    auto done = co_await bringOver(s, *ref, object);
     if (!done.ok()) {
       *why = done.error();
       why->message = ref->parent + " " + ref->resource + " " + object.id + ": " + why->message;
@@ -171,22 +33,6 @@ Task<Verdict> putAll(Session& s, const Ref* ref, const std::vector<Object>* batc
     }
   }
   co_return Verdict::kCommit;
-}
-
-// A list can be newer than all it holds. An object of that time, removed without trace, leaves it.
-Task<Verdict> raise(Session& s, const Ref* ref, Timestamp at) {
-  Object marker;
-  marker.id = kMarker;
-  marker.last_modified = at;
-  auto made = co_await s.create(*ref, marker);
-  if (!made.ok()) co_return Verdict::kRollback;
-  Query only;
-  Filter f;
-  f.field = "id";
-  f.value = json::Value(kMarker);
-  only.filters.push_back(std::move(f));
-  auto gone = co_await s.removeAll(*ref, only, false);
-  co_return gone.ok() ? Verdict::kCommit : Verdict::kRollback;
 }
 
 Task<Verdict> putAces(Session& s, const std::vector<Ace>* batch) {
@@ -312,7 +158,7 @@ Result<CopyReport> copyStore(const CopyRequest& request, Deadline deadline,
                              const std::function<void(const CopyProgress&)>& progress) {
   auto from = openCopySource(request.from, deadline);
   if (!from.ok()) return std::move(from).error();
-  auto target = Target::open(request.to);
+  auto target = BlockingStore::open(request.to);
   if (!target.ok()) return std::move(target).error();
 
   auto lists = (*from)->lists();
@@ -355,7 +201,8 @@ Result<CopyReport> copyStore(const CopyRequest& request, Deadline deadline,
       if (size < kBatch) break;
     }
     if (list.timestamp > std::max(newest, start)) {
-      GODWIT_TRY((*target)->write([&](Session& s) { return raise(s, &list.ref, list.timestamp); }));
+      GODWIT_TRY((*target)->write(
+          [&](Session& s) { return raiseTimestamp(s, &list.ref, list.timestamp); }));
     }
   }
   Ace last_ace;

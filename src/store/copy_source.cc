@@ -91,6 +91,27 @@ class SqliteSource final : public CopySource {
     return out;
   }
 
+  Result<std::vector<Ace>> acesOf(const std::vector<std::string>& uris) override {
+    std::vector<Ace> out;
+    for (const std::string& uri : uris) {
+      std::size_t cut = uri.rfind('/') + 1;
+      auto r = rows(
+          "SELECT permission, principal FROM aces WHERE scope = ?1 AND name = ?2",
+          [&](sqlite3_stmt* s) {
+            bind(s, 1, uri.substr(0, cut));
+            bind(s, 2, uri.substr(cut));
+          },
+          [&](sqlite3_stmt* s) {
+            Ace& a = out.emplace_back();
+            a.uri = uri;
+            a.permission = text(s, 0);
+            a.principal = text(s, 1);
+          });
+      if (!r.ok()) return std::move(r).error();
+    }
+    return out;
+  }
+
   Result<std::vector<Membership>> memberships(const Membership& after, std::size_t limit) override {
     std::vector<Membership> out;
     auto r = rows(
@@ -168,8 +189,10 @@ class PostgresSource final : public CopySource {
     postgresql::Params p;
     p.text(ref.parent).text(ref.resource).integer(after).integer(static_cast<std::int64_t>(limit));
     auto r = db_.query(
+        // The first comparison is for the index; as_epoch rounds, so the second decides.
         "SELECT id, last_modified, deleted, data FROM objects WHERE parent_id = $1"
-        " AND resource_name = $2 AND as_epoch(last_modified) > $3::bigint"
+        " AND resource_name = $2 AND last_modified > from_epoch($3::bigint - 1)"
+        " AND as_epoch(last_modified) > $3::bigint"
         " ORDER BY last_modified LIMIT $4::bigint",
         p);
     if (!r.ok()) return std::move(r).error();
@@ -197,6 +220,25 @@ class PostgresSource final : public CopySource {
         p);
     if (!r.ok()) return std::move(r).error();
     std::vector<Ace> out;
+    for (int i = 0; i < r->rows(); ++i) {
+      Ace& a = out.emplace_back();
+      a.uri = r->text(i, 0);
+      a.permission = r->text(i, 1);
+      a.principal = r->text(i, 2);
+    }
+    return out;
+  }
+
+  Result<std::vector<Ace>> acesOf(const std::vector<std::string>& uris) override {
+    std::vector<Ace> out;
+    if (uris.empty()) return out;
+    postgresql::Params p;
+    p.array(uris);
+    auto r = db_.query(
+        "SELECT object_id, permission, principal FROM access_control_entries"
+        " WHERE object_id = ANY($1::text[])",
+        p);
+    if (!r.ok()) return std::move(r).error();
     for (int i = 0; i < r->rows(); ++i) {
       Ace& a = out.emplace_back();
       a.uri = r->text(i, 0);
@@ -249,6 +291,8 @@ Result<std::unique_ptr<CopySource>> openSqliteSource(const std::string& path) {
   auto source = std::make_unique<SqliteSource>(db);
   if (opened != SQLITE_OK)
     return Error(ErrorCode::kOs, "cannot open " + path, sqlite3_errstr(opened));
+  // Closing the last connection would checkpoint, outside the writer lock.
+  sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
   sqlite3_busy_timeout(db, 5000);
   GODWIT_TRY(source->begin());
   return std::unique_ptr<CopySource>(std::move(source));

@@ -31,6 +31,8 @@ class CopySource {
                                               std::size_t limit) = 0;
   // In the order of their fields, those above `after`; an empty uri or user starts.
   virtual Result<std::vector<Ace>> aces(const Ace& after, std::size_t limit) = 0;
+  // Those of some objects, in no order.
+  virtual Result<std::vector<Ace>> acesOf(const std::vector<std::string>& uris) = 0;
   virtual Result<std::vector<Membership>> memberships(const Membership& after,
                                                       std::size_t limit) = 0;
 };
