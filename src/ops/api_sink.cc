@@ -1,6 +1,7 @@
 #include "ops/api_sink.h"
 
 #include "base/encoding.h"
+#include "kinto/render.h"
 #include "ops/row_text.h"
 #include "ops/uri.h"
 
@@ -18,20 +19,8 @@ std::string bodyOf(const Row& row) {
   if (row.object.data.size() > 2) out += ',';
   out += "\"last_modified\":" + std::to_string(row.object.last_modified) + "}";
   if (!row.permissions.empty()) {
-    out += ",\"permissions\":{";
-    const char* comma = "";
-    for (const auto& [permission, principals] : row.permissions) {
-      out += comma;
-      comma = ",";
-      json::dumpString(out, permission);
-      out += ":[";
-      for (std::size_t i = 0; i < principals.size(); ++i) {
-        if (i > 0) out += ',';
-        json::dumpString(out, principals[i]);
-      }
-      out += ']';
-    }
-    out += '}';
+    out += ",\"permissions\":";
+    kinto::renderPermissions(out, row.permissions);
   }
   return out + "}";
 }

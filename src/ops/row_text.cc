@@ -5,6 +5,7 @@
 
 #include "base/options.h"
 #include "json/text.h"
+#include "kinto/render.h"
 
 namespace godwit::ops {
 namespace {
@@ -139,20 +140,8 @@ void appendRow(std::string& out, const Row& row) {
   out += ",\"data\":";
   out += o.data;
   if (!row.permissions.empty()) {
-    out += ",\"permissions\":{";
-    const char* comma = "";
-    for (const auto& [permission, principals] : row.permissions) {
-      out += comma;
-      comma = ",";
-      json::dumpString(out, permission);
-      out += ":[";
-      for (std::size_t i = 0; i < principals.size(); ++i) {
-        if (i > 0) out += ',';
-        json::dumpString(out, principals[i]);
-      }
-      out += ']';
-    }
-    out += '}';
+    out += ",\"permissions\":";
+    kinto::renderPermissions(out, row.permissions);
   }
   out += '}';
 }
