@@ -23,6 +23,7 @@ class Context {
 
   // Talk for people, to standard error, unless --quiet.
   void say(std::string_view line) const;
+  [[nodiscard]] bool talksToTerminal() const { return terminal.err_is_terminal && !in.quiet; }
   // "godwit: cannot <what>: <why>", to standard error; returns `code`.
   int fail(std::string_view what, std::string_view why, int code = kExitFailed) const;
   void warn(std::string_view line) const;
@@ -56,6 +57,17 @@ int migrateCommand(const Context& context);
 int createUserCommand(const Context& context);
 int flushCacheCommand(const Context& context);
 int purgeDeletedCommand(const Context& context);
+int copyCommand(const Context& context);
+int backupCommand(const Context& context);
+int restoreCommand(const Context& context);
+int exportCommand(const Context& context);
+int importCommand(const Context& context);
+int userAdd(const Context& context);
+int userPasswd(const Context& context);
+int userList(const Context& context);
+int userRemove(const Context& context);
+int purgeCommand(const Context& context);
+int doctorCommand(const Context& context);
 int completionCommand(const Context& context);
 int manCommand(const Context& context);
 int versionCommand(const Context& context);

@@ -5,10 +5,13 @@ namespace godwit::cli {
 
 enum ExitCode : int {
   kExitOk = 0,
-  kExitFailed = 1,    // it could not be done
-  kExitUsage = 2,     // the command line makes no sense
-  kExitConfig = 3,    // a setting is impossible
-  kExitNotReady = 4,  // `health`: the server does not answer, or not well
+  kExitFailed = 1,       // it could not be done
+  kExitUsage = 2,        // the command line makes no sense
+  kExitConfig = 3,       // a setting is impossible
+  kExitNotReady = 4,     // `health`: the server does not answer, or not well
+  kExitDifferent = 5,    // `copy`, `export`, `import`: the check at the end found differences
+  kExitFindings = 6,     // `doctor` found a problem
+  kExitUnconfirmed = 7,  // nothing was done: it destroys something, and --yes was not given
 
   // Of `create-user`, as Kinto's.
   kExitReadonly = 51,

@@ -22,10 +22,10 @@ struct Invocation {
   bool quiet = false;
   bool verbose = false;
   bool json = false;
-  bool all = false;      // config show
-  bool dry_run = false;  // migrate
-  bool reload = false;   // start
-  std::string url;       // health
+  bool all = false;  // config show
+  bool dry_run = false;
+  bool reload = false;  // start
+  std::string url;      // health
   std::string timeout = "5s";
   std::string backend;  // init
   std::string cache_backend;
@@ -33,6 +33,14 @@ struct Invocation {
   std::optional<std::string> username;  // create-user
   std::optional<std::string> password;
   std::uint64_t max_retained = 0;  // purge-deleted
+  std::string from;                // copy, export
+  std::string to;                  // copy, import
+  std::string auth;                // export, import
+  std::string to_auth;             // import
+  bool without_permissions = false;
+  bool yes = false;     // whatever destroys something
+  bool verify = false;  // restore
+  std::string before;   // purge
 };
 
 // Either something to do, or what to print instead (help, a complaint) and the exit code.
@@ -51,5 +59,16 @@ struct Command {
 };
 // In the order of the help.
 const std::vector<Command>& commands();
+// "user add" belongs to "user"; "" for a command that stands alone.
+std::string_view groupOf(std::string_view command);
+
+// An option of a command, as its help shows it.
+struct FlagText {
+  std::string names;  // "-q,--quiet"
+  std::string value;  // "FILE"; "" for a switch
+  std::string help;
+};
+// Those of every command (--help, --color ...) are left out.
+std::vector<FlagText> flagsOf(std::string_view command);
 
 }  // namespace godwit::cli

@@ -35,11 +35,14 @@ int manCommand(const Context& context) {
       << ".SH SYNOPSIS\n\\fBgodwit\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR]\n"
       << ".SH COMMANDS\n";
   for (const Command& c : commands()) item(out, c.name, std::string(c.summary) + ".");
-  out << ".SH OPTIONS OF SERVE\n";
-  item(out, "--ini FILE", "Configuration file, else $KINTO_INI.");
-  item(out, "--set KEY=VALUE", "Override any setting.");
-  for (const OptionDef& o : kinto::options()) {
-    if (!o.flag.empty()) item(out, o.flag, o.help);
+  out << ".SH OPTIONS\n";
+  for (const Command& c : commands()) {
+    std::vector<FlagText> flags = flagsOf(c.name);
+    if (flags.empty()) continue;
+    out << ".SS godwit " << troff(c.name) << "\n";
+    for (const FlagText& f : flags) {
+      item(out, f.value.empty() ? f.names : f.names + " " + f.value, f.help + ".");
+    }
   }
   out << ".SH SETTINGS\nOf an INI file, the environment or \\-\\-set; see also godwit config "
          "explain.\n";
@@ -63,9 +66,14 @@ int manCommand(const Context& context) {
   item(out, std::to_string(kExitUsage), "The command line makes no sense.");
   item(out, std::to_string(kExitConfig), "A setting is impossible.");
   item(out, std::to_string(kExitNotReady), "health: the server does not answer, or not well.");
-  item(out, std::to_string(kExitReadonly), "create-user: the server is readonly.");
-  item(out, std::to_string(kExitNoAccounts), "create-user: the accounts plugin is off.");
-  item(out, std::to_string(kExitAborted), "create-user: the input ended.");
+  item(out, std::to_string(kExitDifferent),
+       "copy, export, import: the check at the end found differences.");
+  item(out, std::to_string(kExitFindings), "doctor found a problem.");
+  item(out, std::to_string(kExitUnconfirmed),
+       "Nothing was done: it destroys something, and --yes was not given.");
+  item(out, std::to_string(kExitReadonly), "create-user, user: the server is readonly.");
+  item(out, std::to_string(kExitNoAccounts), "create-user, user: the accounts plugin is off.");
+  item(out, std::to_string(kExitAborted), "create-user, user: the input ended.");
   return kExitOk;
 }
 

@@ -11,7 +11,7 @@ struct Entry {
   int (*work)(const Context&);
 };
 
-constexpr std::array<Entry, 15> kWork = {{{"serve", serveCommand},
+constexpr std::array<Entry, 27> kWork = {{{"serve", serveCommand},
                                           {"start", serveCommand},
                                           {"config check", configCheck},
                                           {"config show", configShow},
@@ -23,6 +23,18 @@ constexpr std::array<Entry, 15> kWork = {{{"serve", serveCommand},
                                           {"create-user", createUserCommand},
                                           {"flush-cache", flushCacheCommand},
                                           {"purge-deleted", purgeDeletedCommand},
+                                          {"copy", copyCommand},
+                                          {"backup", backupCommand},
+                                          {"restore", restoreCommand},
+                                          {"export", exportCommand},
+                                          {"import", importCommand},
+                                          {"user add", userAdd},
+                                          {"user passwd", userPasswd},
+                                          {"user list", userList},
+                                          {"user rm", userRemove},
+                                          {"purge tombstones", purgeCommand},
+                                          {"purge history", purgeCommand},
+                                          {"doctor", doctorCommand},
                                           {"completion", completionCommand},
                                           {"man", manCommand},
                                           {"version", versionCommand}}};

@@ -1,6 +1,8 @@
 // The only file that knows CLI11.
 #include <CLI/CLI.hpp>
 
+#include <map>
+
 #include "base/options.h"
 #include "cli/exit_codes.h"
 #include "cli/invocation.h"
@@ -39,27 +41,50 @@ std::string unknownCommand(const std::string& where, const std::string& word,
   return text + "\n";
 }
 
-// The part of `name` after "config ", or "".
-std::string_view below(std::string_view name, std::string_view group) {
-  if (name.size() <= group.size() || name.substr(0, group.size()) != group) return {};
-  return name.substr(group.size());
-}
+struct Group {
+  std::string_view name;
+  std::string_view summary;
+};
+constexpr Group kGroups[] = {{"config", "Look at the configuration"},
+                             {"user", "Manage accounts"},
+                             {"purge", "Forget what is old"}};
 
 class Grammar {
  public:
   Grammar() : app_("Godwit: a JSON store that speaks Kinto's HTTP API.", "godwit") {
     app_.require_subcommand(1);
     app_.set_version_flag("--version", std::string());  // handled before
-    CLI::App* config = app_.add_subcommand("config", "Look at the configuration");
-    config->require_subcommand(1);
+    std::map<std::string_view, CLI::App*> groups;
+    for (const Group& g : kGroups) {
+      groups[g.name] = app_.add_subcommand(std::string(g.name), std::string(g.summary));
+      groups[g.name]->require_subcommand(1);
+    }
     for (const Command& c : commands()) {
-      std::string_view sub = below(c.name, "config ");
-      CLI::App* parent = sub.empty() ? &app_ : config;
-      CLI::App* command =
-          parent->add_subcommand(std::string(sub.empty() ? c.name : sub), std::string(c.summary));
+      std::string_view group = groupOf(c.name);
+      CLI::App* parent = group.empty() ? &app_ : groups.at(group);
+      std::string_view word = group.empty() ? c.name : c.name.substr(group.size() + 1);
+      CLI::App* command = parent->add_subcommand(std::string(word), std::string(c.summary));
       describe(std::string(c.name), *command);
       apps_.emplace_back(std::string(c.name), command);
     }
+  }
+
+  std::vector<FlagText> flags(std::string_view command) {
+    std::vector<FlagText> out;
+    for (auto& [name, app] : apps_) {
+      if (name != command) continue;
+      for (const CLI::Option* o : app->get_options()) {
+        if (o->get_positional()) continue;
+        bool common = false;
+        for (const char* c : {"help", "color", "quiet", "verbose"}) common |= o->check_lname(c);
+        if (common) continue;
+        FlagText& f = out.emplace_back();
+        f.names = o->get_name(false, true);
+        f.value = o->get_items_expected_max() == 0 ? "" : o->get_option_text();
+        f.help = o->get_description();
+      }
+    }
+    return out;
   }
 
   Understood parse(std::vector<std::string> arguments) {
@@ -163,12 +188,97 @@ class Grammar {
                      "Its password (asked for when not given, so that it stays out of ps)")
           ->option_text("PASSWORD");
     }
+    describeOps(name, app);
     if (name == "purge-deleted") {
       app.add_option("arguments", in_.arguments,
                      "Resources (such as record bucket group), then how many tombstones of each "
                      "list to keep")
           ->required()
           ->option_text("RESOURCE... MAX_RETAINED");
+    }
+  }
+
+  // Commands that look after the data.
+  void describeOps(const std::string& name, CLI::App& app) {
+    auto is = [&](std::initializer_list<std::string_view> names) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    bool user = groupOf(name) == "user";
+    bool purge = groupOf(name) == "purge";
+    bool moves = is({"copy", "export", "import"});
+    if (!user && !purge && !moves && !is({"backup", "restore", "doctor"})) return;
+    app.add_option("--set", sets_, "Override a setting, as KEY=VALUE")->option_text("KEY=VALUE");
+    app.add_option_function<std::string>(
+           "--data-dir",
+           [this](const std::string& value) {
+             table_flags_.push_back({"godwit.data_dir", value, "--data-dir"});
+           },
+           "Folder of the SQLite file")
+        ->option_text("PATH");
+    if (!is({"user add", "user passwd"})) app.add_flag("--json", in_.json, "Print JSON");
+    if (is({"copy", "import", "restore", "user rm"}) || purge) {
+      app.add_flag("--dry-run", in_.dry_run, "Only say what would be done");
+    }
+    if (is({"backup", "restore", "export", "user rm"}) || purge) {
+      app.add_flag("--yes", in_.yes,
+                   is({"backup", "export"}) ? "Replace a file of that name" : "Do not ask");
+    }
+    if (is({"copy", "export"})) {
+      app.add_option(
+             "--from", in_.from,
+             name == "copy"
+                 ? "Store to read: sqlite:PATH or postgresql://... (else the configured one)"
+                 : "What to read: http://host:port/v1, unix:PATH, sqlite:PATH or "
+                   "postgresql://... (else the configured store)")
+          ->option_text("URL");
+    }
+    if (is({"copy", "import"})) {
+      app.add_option(
+             "--to", in_.to,
+             name == "copy"
+                 ? "Store to write: sqlite:PATH or postgresql://... (else the configured one)"
+                 : "What to write: http://host:port/v1, unix:PATH, sqlite:PATH or "
+                   "postgresql://... (else the configured store)")
+          ->option_text("URL");
+    }
+    if (is({"export", "import"})) {
+      app.add_option("--auth", in_.auth,
+                     "For a server: USER:PASSWORD, USER (the password is asked for), or a whole "
+                     "header value such as 'Bearer TOKEN' (else $GODWIT_AUTH)")
+          ->option_text("CREDENTIALS");
+      app.add_flag("--no-permissions", in_.without_permissions,
+                   "Leave out who may do what (faster over HTTP)");
+      app.add_option("file", in_.arguments,
+                     name == "export" ? "File to write, - for standard output"
+                                      : "File to read, - for standard input, or a server's URL")
+          ->required()
+          ->expected(1)
+          ->option_text(name == "export" ? "FILE" : "FILE|URL");
+    }
+    if (name == "import") {
+      app.add_option("--to-auth", in_.to_auth, "For the server written to, when both are servers")
+          ->option_text("CREDENTIALS");
+    }
+    if (is({"backup", "restore"})) {
+      app.add_option("file", in_.arguments, name == "backup" ? "File to write" : "Backup to read")
+          ->required()
+          ->expected(1)
+          ->option_text("FILE");
+    }
+    if (name == "restore") {
+      app.add_flag("--verify", in_.verify, "Only check the backup");
+    }
+    if (is({"user add", "user passwd", "user rm"})) {
+      app.add_option("name", in_.arguments, "Name of the account")
+          ->required()
+          ->expected(1)
+          ->option_text("NAME");
+    }
+    if (purge) {
+      app.add_option("--before", in_.before,
+                     "Only what is older: an age such as 90d, a date such as 2026-01-31, or "
+                     "milliseconds since 1970")
+          ->option_text("WHEN");
     }
   }
 
@@ -283,6 +393,18 @@ const std::vector<Command>& commands() {
       {"start", "Serve, with Kinto's options and defaults"},
       {"migrate", "Create or upgrade the database"},
       {"create-user", "Create an account or change its password"},
+      {"user add", "Create an account"},
+      {"user passwd", "Change the password of an account"},
+      {"user list", "Print the accounts"},
+      {"user rm", "Remove an account"},
+      {"backup", "Back the database up while it is in use"},
+      {"restore", "Put a backup in the place of the database, or check it"},
+      {"copy", "Copy everything from one store to another"},
+      {"export", "Write a store or a running server as JSON lines"},
+      {"import", "Bring an export or a running server into a store or a running server"},
+      {"purge tombstones", "Forget what was deleted"},
+      {"purge history", "Forget old entries of the history"},
+      {"doctor", "Look for what is wrong, and say how to mend it"},
       {"flush-cache", "Forget everything cached"},
       {"purge-deleted", "Forget old tombstones"},
       {"completion", "Print a completion script for a shell"},
@@ -292,6 +414,13 @@ const std::vector<Command>& commands() {
   };
   return kCommands;
 }
+
+std::string_view groupOf(std::string_view command) {
+  std::size_t space = command.find(' ');
+  return space == std::string_view::npos ? std::string_view() : command.substr(0, space);
+}
+
+std::vector<FlagText> flagsOf(std::string_view command) { return Grammar().flags(command); }
 
 Understood understand(const std::vector<std::string>& arguments) {
   Understood u;
@@ -312,15 +441,16 @@ Understood understand(const std::vector<std::string>& arguments) {
   }
   if (first[0] != '-') {
     std::vector<std::string_view> top;
-    std::vector<std::string_view> under;
+    std::map<std::string_view, std::vector<std::string_view>> under;
     for (const Command& c : commands()) {
-      if (std::string_view sub = below(c.name, "config "); !sub.empty()) {
-        under.push_back(sub);
-      } else {
+      std::string_view group = groupOf(c.name);
+      if (group.empty()) {
         top.push_back(c.name);
+      } else {
+        under[group].push_back(c.name.substr(group.size() + 1));
       }
     }
-    top.emplace_back("config");
+    for (const Group& g : kGroups) top.push_back(g.name);
     auto has = [](const auto& names, const std::string& word) {
       return std::find(names.begin(), names.end(), word) != names.end();
     };
@@ -329,10 +459,11 @@ Understood understand(const std::vector<std::string>& arguments) {
       u.err = unknownCommand("", first, top);
       return u;
     }
-    if (first == "config" && arguments.size() > 1 && arguments[1][0] != '-' &&
-        !has(under, arguments[1])) {
+    auto group = under.find(first);
+    if (group != under.end() && arguments.size() > 1 && arguments[1][0] != '-' &&
+        !has(group->second, arguments[1])) {
       u.code = kExitUsage;
-      u.err = unknownCommand("config ", arguments[1], under);
+      u.err = unknownCommand(first + " ", arguments[1], group->second);
       return u;
     }
   }

@@ -55,7 +55,7 @@ std::unique_ptr<store::Cache> memoryCache(const Settings& settings) {
 
 }  // namespace
 
-Result<std::string> dataFolder(const Settings& settings) {
+Result<std::string> dataFolderPath(const Settings& settings) {
   std::string folder = settings.getString("godwit.data_dir");
   if (folder.empty()) folder = environment("STATE_DIRECTORY");
   // systemd separates several by colons; the first is ours.
@@ -71,10 +71,31 @@ Result<std::string> dataFolder(const Settings& settings) {
   std::error_code failed;
   std::filesystem::path path = std::filesystem::absolute(folder, failed);
   if (!path.has_filename()) path = path.parent_path();
+  return path.string();
+}
+
+Result<std::string> dataFolder(const Settings& settings) {
+  auto folder = dataFolderPath(settings);
+  if (!folder.ok()) return folder;
+  std::error_code failed;
+  std::filesystem::path path = *folder;
   std::filesystem::create_directories(path.parent_path(), failed);
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
     return osError("create folder " + path.string());
   return path.string();
+}
+
+Result<std::string> storageUrl(const Settings& settings) {
+  std::string storage = settings.backend("storage_backend");
+  if (storage == "postgresql") return settings.getString("storage_url");
+  if (storage == "memory") {
+    return Error(ErrorCode::kUnsupported,
+                 "the configured storage is memory: only its server has it (hint: ask the server, "
+                 "--from http://127.0.0.1:8888/v1)");
+  }
+  auto folder = dataFolderPath(settings);
+  if (!folder.ok()) return folder;
+  return "sqlite:" + *folder + "/godwit.db";
 }
 
 Result<Stores> openStores(const Settings& settings) {

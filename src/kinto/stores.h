@@ -22,5 +22,10 @@ Result<Stores> openStores(const Settings& settings);
 // --data-dir, $STATE_DIRECTORY, $XDG_STATE_HOME/godwit or ~/.local/state/godwit; made with mode
 // 0700 when missing.
 Result<std::string> dataFolder(const Settings& settings);
+// The same without making it.
+Result<std::string> dataFolderPath(const Settings& settings);
+// Where objects are kept, for tools that open it themselves: "sqlite:/path" (the file need not be
+// there) or "postgresql://...". kUnsupported: memory, which nobody else can open.
+Result<std::string> storageUrl(const Settings& settings);
 
 }  // namespace godwit::kinto

@@ -138,8 +138,8 @@ Result<void> changePassword(store::BlockingStore& store, const std::string& name
 
 Result<std::vector<Account>> listAccounts(store::BlockingStore& store) {
   Found found;
-  GODWIT_TRY(run(store, store::Mode::kScan, found.outcome,
-                 [&](Session& s) { return list(s, &found); }));
+  GODWIT_TRY(
+      run(store, store::Mode::kScan, found.outcome, [&](Session& s) { return list(s, &found); }));
   std::sort(found.accounts.begin(), found.accounts.end(),
             [](const Account& a, const Account& b) { return a.name < b.name; });
   return std::move(found.accounts);

@@ -53,22 +53,32 @@ store::Permissions without(store::Permissions permissions, const std::string& wr
 class Comparer {
  public:
   Comparer(Source& original, Source& copy, const CompareRequest& request, const Progress& progress,
-           std::uint64_t total)
-      : original_(original), copy_(copy), request_(request), progress_(progress), total_(total) {}
+           std::uint64_t total, store::Timestamp newest)
+      : original_(original),
+        copy_(copy),
+        request_(request),
+        progress_(progress),
+        total_(total),
+        newest_(newest) {}
 
   Result<void> list(const List& list,
                     const std::map<std::pair<std::string, std::string>, store::Timestamp>& there) {
     ++out.lists;
     auto found = there.find({list.ref.parent, list.ref.resource});
     if (found == there.end()) {
-      differs(describe(list.ref) + ": missing in the copy");
+      if (request_.live && list.timestamp > newest_) {
+        ++out.later;
+      } else {
+        differs(describe(list.ref) + ": missing in the copy");
+      }
       return {};
     }
-    if (request_.timestamps && list.timestamp != found->second) {
+    bool known = list.timestamp != 0 && found->second != 0;
+    if (request_.timestamps && !request_.live && known && list.timestamp != found->second) {
       differs(describe(list.ref) + ": timestamp " + std::to_string(list.timestamp) + " became " +
               std::to_string(found->second));
     }
-    return rows(list.ref);
+    return rows(list.ref, found->second);
   }
 
   Comparison out;
@@ -79,7 +89,7 @@ class Comparer {
     if (out.examples.size() < kMaxExamples) out.examples.push_back(std::move(what));
   }
 
-  Result<void> rows(const store::Ref& ref) {
+  Result<void> rows(const store::Ref& ref, store::Timestamp made) {
     Walk a(original_, ref, request_.permissions);
     Walk b(copy_, ref, request_.permissions);
     auto x = a.next();
@@ -94,7 +104,9 @@ class Comparer {
         x = a.next();
         y = b.next();
       } else if (*x && (!*y || (*x)->object.last_modified < (*y)->object.last_modified)) {
-        pending.insert((*x)->object.id);
+        bool later = request_.live && (*x)->object.last_modified > made;
+        if (later) ++out.later;
+        if (!later) pending.insert((*x)->object.id);
         if (pending.size() > kMaxPending) {
           return Error(ErrorCode::kLimit, describe(ref) + ": too much differs to go on");
         }
@@ -135,6 +147,7 @@ class Comparer {
   const CompareRequest& request_;
   const Progress& progress_;
   const std::uint64_t total_;
+  const store::Timestamp newest_;  // of all the copy's lists
   std::uint64_t seen_ = 0;
 };
 
@@ -147,10 +160,14 @@ Result<Comparison> compare(Source& original, Source& copy, const CompareRequest&
   auto others = copy.lists();
   if (!others.ok()) return std::move(others).error();
   std::map<std::pair<std::string, std::string>, store::Timestamp> there;
-  for (const List& l : *others) there[{l.ref.parent, l.ref.resource}] = l.timestamp;
+  store::Timestamp newest = 0;
+  for (const List& l : *others) {
+    there[{l.ref.parent, l.ref.resource}] = l.timestamp;
+    newest = std::max(newest, l.timestamp);
+  }
   std::uint64_t total = 0;
   for (const List& l : *lists) total += l.rows;
-  Comparer comparer(original, copy, request, progress, total);
+  Comparer comparer(original, copy, request, progress, total, newest);
   for (const List& l : *lists) {
     if (request.takes && !request.takes(l.ref)) continue;
     GODWIT_TRY(comparer.list(l, there));

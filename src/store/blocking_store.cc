@@ -4,6 +4,7 @@
 
 #include "store/copy_source.h"
 #include "store/postgresql/backend.h"
+#include "store/postgresql/migrate.h"
 #include "store/sqlite/sqlite.h"
 
 namespace godwit::store {
@@ -20,6 +21,12 @@ Result<std::unique_ptr<BlockingStore>> BlockingStore::open(const std::string& ur
     if (!stores.ok()) return std::move(stores).error();
     return std::make_unique<BlockingStore>(std::move(stores->backend), std::move(stores->cache));
   }
+  if (!postgresql::isPostgresUrl(url)) {
+    return Error(ErrorCode::kInvalid, "'" + url + "' is neither sqlite:path nor postgresql://... ");
+  }
+  auto state = postgresql::inspect(url, Deadline::after(kStop));
+  if (!state.ok()) return std::move(state).error();
+  GODWIT_TRY(postgresql::checkServable(*state, true, true, false));
   postgresql::Options options(postgresql::libpqUrl(url));
   options.pool_size = 2;
   auto backend = std::make_unique<postgresql::PgBackend>(options);
