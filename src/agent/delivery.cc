@@ -476,7 +476,7 @@ bool Delivery::storeCursor() {
   Result<> stored;
   {
     std::lock_guard lock(mu_);
-    ledger_.forget(log_.lanes());
+    if (log_.complete()) ledger_.forget(log_.lanes());
     stored = ledger_.store();
     for (const auto& [id, place] : ledger_.places()) positions[id] = place.position;
   }

@@ -11,10 +11,11 @@
 #include <filesystem>
 #include <limits>
 
-#include "agent/files.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/os_error.h"
 #include "metrics/cursor_file.h"
+#include "metrics/spool_room.h"
 
 namespace godwit::agent {
 namespace {
@@ -26,22 +27,13 @@ constexpr auto kPoll = 100ms;  // a lost wake-up costs this much
 constexpr auto kQuiet = 5ms;   // producers pay for at most one wake-up in this time
 constexpr auto kDirectoryEvery = 100ms;
 constexpr auto kCleanEvery = 200ms;
+constexpr auto kAbandonedEvery = 30s;
 
 bool takeLock(int fd) {
   struct flock lock {};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   return ::fcntl(fd, F_OFD_SETLK, &lock) == 0;
-}
-
-void addTo(Log::Totals& t, const Lane& lane, const spool::LaneInfo& a) {
-  bool statsd = lane.role.load() == LaneRole::kStatsd;
-  (statsd ? t.statsd_frames : t.points_frames) += a.frames;
-  (statsd ? t.statsd_samples : t.points_samples) += a.samples;
-  for (std::size_t i = 0; i < spool::kDropReasons; ++i) {
-    t.client_drops.frames[i] += a.dropped_frames[i];
-    t.client_drops.samples[i] += a.dropped_samples[i];
-  }
 }
 
 }  // namespace
@@ -75,7 +67,7 @@ Result<std::unique_ptr<Log>> Log::open(LogOptions options, Deadline deadline,
     if (::mkdir(d.c_str(), 0770) != 0 && errno != EEXIST) return osError("create " + d);
   }
   std::unique_ptr<Log> log(new Log(std::move(options), std::move(dir).value(), std::move(lock)));
-  log->loadRetired();
+  log->retired_ = RetiredLanes::load(log->options_.dir);
   log->loadForeignCursors();
   log->scan();
   return log;
@@ -86,54 +78,6 @@ Log::Log(LogOptions options, std::unique_ptr<spool::SpoolDir> dir, UniqueFd lock
 
 Log::~Log() {
   if (!stopping_.load()) stop();
-}
-
-// What removed lanes held is part of the account: the file carries it over restarts.
-void Log::loadRetired() {
-  auto text = readFile(options_.dir + "/agent/retired");
-  if (!text) return;
-  std::string_view rest = *text;
-  // The second line names the lane whose removal had begun when this was written.
-  if (std::size_t nl = rest.find('\n'); nl != std::string_view::npos) {
-    std::string name(rest.substr(nl + 1));
-    rest = rest.substr(0, nl);
-    while (!name.empty() && name.back() == '\n') name.pop_back();
-    if (!name.empty() && name.find('/') == std::string::npos) {
-      std::error_code ignored;
-      std::filesystem::remove_all(options_.dir + "/lanes/" + name, ignored);
-    }
-  }
-  std::vector<std::uint64_t> v;
-  while (!rest.empty()) {
-    std::size_t n = rest.find_first_of(" \n");
-    v.push_back(std::strtoull(std::string(rest.substr(0, n)).c_str(), nullptr, 10));
-    rest.remove_prefix(n == std::string_view::npos ? rest.size() : n + 1);
-  }
-  v.resize(4 + 2 * spool::kDropReasons);
-  retired_.points_frames = v[0];
-  retired_.points_samples = v[1];
-  retired_.statsd_frames = v[2];
-  retired_.statsd_samples = v[3];
-  for (std::size_t i = 0; i < spool::kDropReasons; ++i) {
-    retired_.client_drops.frames[i] = v[4 + i];
-    retired_.client_drops.samples[i] = v[4 + spool::kDropReasons + i];
-  }
-}
-
-void Log::saveRetired(const std::string& lane_name) {
-  std::string text;
-  auto add = [&](std::uint64_t v) { text += std::to_string(v) + " "; };
-  add(retired_.points_frames);
-  add(retired_.points_samples);
-  add(retired_.statsd_frames);
-  add(retired_.statsd_samples);
-  for (auto v : retired_.client_drops.frames) add(v);
-  for (auto v : retired_.client_drops.samples) add(v);
-  text.back() = '\n';
-  text += lane_name + "\n";
-  if (auto r = writeFileDurably(options_.dir + "/agent/retired", text); !r) {
-    log::warn("spool.retired", {{"error", r.error().message}, {"detail", r.error().detail}});
-  }
 }
 
 // A publisher that is no longer configured still pins what it has not seen, until somebody says
@@ -216,11 +160,12 @@ void Log::forgetForeignCursors() {
 }
 
 Log::Mark Log::mark(LaneRole role) {
+  if (scan()) wakeReaders();
   std::lock_guard lock(mu_);
   Mark m;
   for (auto& [dir, k] : known_) {
     if (k.lane->role.load() != role) continue;
-    m[k.lane->id] = k.probe->account().frames;
+    m[k.lane->id] = k.account.frames;
   }
   return m;
 }
@@ -245,19 +190,18 @@ void Log::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-Log::Totals Log::totals() const {
+Log::Totals Log::totals() {
+  if (scan()) wakeReaders();
   std::lock_guard lock(mu_);
-  Totals t = retired_;
+  Totals t;
+  static_cast<LaneSums&>(t) = retired_.sums();
   t.bytes_on_disk = counts_.bytes_on_disk;
   t.removed_lanes = counts_.removed_lanes;
   t.recycled_segments = counts_.recycled_segments;
   t.removed_segments = counts_.removed_segments;
   t.sync_ns = counts_.sync_ns;
   for (const auto& [dir, k] : known_) {
-    auto a = k.probe->account();
-    k.lane->frames.store(a.frames, std::memory_order_relaxed);
-    k.lane->samples.store(a.samples, std::memory_order_relaxed);
-    addTo(t, *k.lane, a);
+    t.add(k.lane->role.load() == LaneRole::kStatsd, k.account);
     (k.lane->dead.load() ? t.dead_lanes : t.live_lanes) += 1;
   }
   return t;
@@ -284,6 +228,7 @@ void Log::findRole(Known& known) {
 bool Log::scan() {
   std::lock_guard lock(mu_);
   bool changed = false;
+  bool complete = true;
   std::vector<std::string> names = spool::listLanes(options_.dir);
   for (const std::string& name : names) {
     std::string dir = options_.dir + "/lanes/" + name;
@@ -291,6 +236,7 @@ bool Log::scan() {
     auto reader = spool::LaneReader::open(dir);
     if (!reader) {
       if (reader.error().code == ErrorCode::kNotFound) continue;  // being made, or just removed
+      if (reader.error().code == ErrorCode::kOs) complete = false;
       if (reader.error().code == ErrorCode::kUnsupported) {
         log::warn("spool.lane_unsupported", {{"lane", dir}, {"why", reader.error().message}});
         refused_.insert(dir);
@@ -307,17 +253,17 @@ bool Log::scan() {
     version_.fetch_add(1, std::memory_order_acq_rel);
     changed = true;
   }
+  complete_.store(complete, std::memory_order_release);
   for (auto& [dir, k] : known_) {
+    // Asked first: the account of a dead lane is final.
+    bool died = !k.lane->dead.load() && k.probe->dead();
     auto a = k.probe->account();
-    changed = changed || a.frames != k.account.frames;
+    changed = changed || died || a.frames != k.account.frames;
     k.account = a;
     k.lane->frames.store(a.frames, std::memory_order_relaxed);
     k.lane->samples.store(a.samples, std::memory_order_relaxed);
     k.lane->bytes.store(a.bytes, std::memory_order_relaxed);
-    if (!k.lane->dead.load() && k.probe->dead()) {
-      k.lane->dead.store(true);
-      changed = true;
-    }
+    if (died) k.lane->dead.store(true);
     if (k.lane->role.load() == LaneRole::kUnknown && (a.frames > 0 || k.lane->dead.load())) {
       findRole(k);
       changed = changed || k.lane->role.load() != LaneRole::kUnknown;
@@ -329,6 +275,7 @@ bool Log::scan() {
 void Log::main() {
   auto next_clean = std::chrono::steady_clock::now();
   auto next_sync = next_clean + options_.sync;
+  auto next_abandoned = next_clean;
   while (!stopping_.load()) {
     spool_->announceSleep();
     bool changed = scan();
@@ -338,6 +285,10 @@ void Log::main() {
       forgetForeignCursors();
       clean();
       next_clean = now + kCleanEvery;
+    }
+    if (now >= next_abandoned) {
+      spool::removeAbandonedLanes(options_.dir, Clock::system().nowNs());
+      next_abandoned = now + kAbandonedEvery;
     }
     if (options_.sync > 0ns && now >= next_sync) {
       syncLanes();
@@ -402,6 +353,12 @@ void Log::clean() {
       any = true;
       all = all && passedBy(c, k, min);
     }
+    // Its producer died before the first frame: no cursor will ever name it.
+    bool empty = k.lane->dead.load() && k.account.frames == 0 && finished(k, {});
+    if (empty && removeLane(k)) {
+      removed.push_back(dir);
+      continue;
+    }
     if (any && all) {
       if (k.lane->dead.load() && finished(k, min) && removeLane(k)) {
         removed.push_back(dir);
@@ -421,8 +378,7 @@ void Log::clean() {
   counts_.bytes_on_disk = bytes;
 }
 
-// Nothing follows `at` in a dead lane. The producer's account is no proof: it may be one frame
-// behind what was committed when the producer was killed.
+// Nothing follows `at` in a dead lane.
 bool Log::finished(const Known& known, const Position& at) const {
   if (at.seq < known.account.frames) return false;
   auto reader = spool::LaneReader::open(known.lane->dir, at);
@@ -465,8 +421,8 @@ bool Log::removeLane(Known& known) {
   const std::string& dir = known.lane->dir;
   auto lock = spool::tryLockLane(dir);
   if (!lock) return false;
-  addTo(retired_, *known.lane, known.probe->account());
-  saveRetired(dir.substr(dir.rfind('/') + 1));
+  bool statsd = known.lane->role.load() == LaneRole::kStatsd;
+  if (!retired_.add(dir.substr(dir.rfind('/') + 1), statsd, known.account)) return false;
   std::uint64_t bytes = 0;
   for (const std::string& sub : {dir + "/free", dir}) {
     for (std::uint64_t seg : spool::listSegments(sub)) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "agent/frame_types.h"
+#include "agent/retired_lanes.h"
 #include "godwit/deadline.h"
 #include "godwit/result.h"
 #include "metrics/lane_files.h"
@@ -40,12 +41,6 @@ struct Lane {
 };
 using LanePtr = std::shared_ptr<Lane>;
 
-// Drops that producers counted themselves, by reason of metrics::spool::DropReason.
-struct ClientDrops {
-  std::uint64_t frames[spool::kDropReasons] = {};
-  std::uint64_t samples[spool::kDropReasons] = {};
-};
-
 struct LogOptions {
   std::string dir;
   std::chrono::nanoseconds sync{std::chrono::seconds(1)};
@@ -63,6 +58,9 @@ class Log {
   // Lanes known now, oldest first. `version` changes when the list does.
   std::vector<LanePtr> lanes() const;
   [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+  // False: a lane could not be opened just now (descriptors, I/O). What is known of lanes that are
+  // not listed must not be forgotten then.
+  [[nodiscard]] bool complete() const { return complete_.load(std::memory_order_acquire); }
 
   // A counter that grows when frames were appended or lanes appeared. Waits until it differs from
   // `seen`, somebody called wakeReaders(), or the deadline passed.
@@ -87,20 +85,18 @@ class Log {
   using Mark = std::map<LaneId, std::uint64_t>;
   Mark mark(LaneRole role);
 
-  struct Totals {
-    std::uint64_t points_frames = 0, points_samples = 0;  // lanes of role points, removed ones too
-    std::uint64_t statsd_frames = 0, statsd_samples = 0;
+  struct Totals : LaneSums {  // removed lanes included
     std::uint64_t bytes_on_disk = 0;
     std::uint64_t live_lanes = 0, dead_lanes = 0;
     std::uint64_t removed_lanes = 0, recycled_segments = 0, removed_segments = 0;
     std::int64_t sync_ns = 0;  // the last flush
-    ClientDrops client_drops;
   };
-  Totals totals() const;
+  // As of now: looks for what has been appended since the last look.
+  Totals totals();
   // What removed lanes had held.
-  Totals retired() const {
+  LaneSums retired() const {
     std::lock_guard lock(mu_);
-    return retired_;
+    return retired_.sums();
   }
   [[nodiscard]] const std::string& dir() const { return options_.dir; }
   [[nodiscard]] spool::SpoolDir& spoolDir() { return *spool_; }
@@ -129,8 +125,6 @@ class Log {
   bool finished(const Known& known, const spool::Position& at) const;
   bool removeLane(Known& known);
   void syncLanes();
-  void loadRetired();
-  void saveRetired(const std::string& lane_name);
   void loadForeignCursors();
   void forgetForeignCursors();
 
@@ -142,6 +136,7 @@ class Log {
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> version_{0};
   std::atomic<std::uint64_t> growth_{0};
+  std::atomic<bool> complete_{true};
 
   std::mutex wait_mu_;
   std::condition_variable grown_;
@@ -151,8 +146,8 @@ class Log {
   std::map<std::string, Known> known_;  // by directory
   std::set<std::string> refused_;       // lanes of another version: reported once, left alone
   std::map<std::string, Consumer> consumers_;
-  Totals retired_;  // what removed lanes had held
-  Totals counts_;   // since the start
+  RetiredLanes retired_;
+  Totals counts_;  // since the start
 };
 
 }  // namespace godwit::agent

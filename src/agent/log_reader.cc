@@ -36,9 +36,9 @@ LogReader::LogReader(Log& log, LaneRole role, Places places, bool fresh, Order o
 
 void LogReader::refresh() {
   std::uint64_t version = log_.version();
-  if (version == version_ && !unknown_roles_) return;
+  if (version == version_ && !unsettled_) return;
   version_ = version;
-  unknown_roles_ = false;
+  unsettled_ = !log_.complete();
   if (fresh_) {
     auto gone = log_.retired();
     skipped_ += role_ == LaneRole::kPoints ? gone.points_samples : gone.statsd_samples;
@@ -46,7 +46,7 @@ void LogReader::refresh() {
   std::vector<Open> next;
   for (const LanePtr& lane : log_.lanes()) {
     LaneRole role = lane->role.load();
-    unknown_roles_ = unknown_roles_ || role == LaneRole::kUnknown;
+    unsettled_ = unsettled_ || role == LaneRole::kUnknown;
     if (role != role_) continue;
     auto old =
         std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.lane == lane; });
@@ -66,7 +66,10 @@ void LogReader::refresh() {
       place = places_.emplace(lane->id, start).first;
     }
     auto reader = spool::LaneReader::open(lane->dir, place->second.position);
-    if (!reader) continue;  // just removed
+    if (!reader) {  // just removed, or no descriptor left: then it is tried again
+      unsettled_ = unsettled_ || !lane->gone.load();
+      continue;
+    }
     o.reader = std::make_unique<spool::LaneReader>(std::move(reader).value());
     next.push_back(std::move(o));
   }
@@ -82,7 +85,7 @@ void LogReader::refresh() {
   for (auto it = places_.begin(); it != places_.end();) {
     bool known = std::any_of(open_.begin(), open_.end(),
                              [&](const Open& o) { return o.lane->id == it->first; });
-    it = known || unknown_roles_ ? std::next(it) : places_.erase(it);
+    it = known || unsettled_ ? std::next(it) : places_.erase(it);
   }
 }
 

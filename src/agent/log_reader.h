@@ -90,7 +90,7 @@ class LogReader {
   std::uint64_t version_ = ~std::uint64_t{0};
   std::size_t turn_ = 0;
   std::size_t in_turn_ = 0;
-  bool unknown_roles_ = false;
+  bool unsettled_ = false;  // a lane is there whose role is unknown or that could not be opened
   std::uint64_t missed_ = 0;
   std::uint64_t skipped_ = 0;
   std::uint64_t reconciled_ = 0;

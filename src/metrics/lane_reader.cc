@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <vector>
 
 #include "base/os_error.h"
@@ -43,6 +44,7 @@ struct LaneReader::Impl {
   Position pos;
   bool is_dead = false;
   bool tail_reported = false;
+  std::optional<LaneInfo> final_account;
 
   // The open segment.
   UniqueFd fd;
@@ -85,6 +87,8 @@ struct LaneReader::Impl {
   bool takeGap(Gap& gap, Gap::Cause cause, std::uint64_t until_seq);
   bool tailGap(Gap& gap);
   bool isDead();
+  LaneInfo account();
+  void countFrames(LaneInfo& info) const;
 };
 
 bool LaneReader::Impl::isDead() {
@@ -345,6 +349,35 @@ ReadStatus LaneReader::Impl::next(FrameView& frame, Gap& gap) {
   }
 }
 
+LaneInfo LaneReader::Impl::account() {
+  if (final_account) return *final_account;
+  LaneInfo info = lane_fd ? readLaneInfo(lane_fd.get()) : LaneInfo{};
+  if (is_dead) {
+    if (info.sound) countFrames(info);
+    final_account = info;
+  }
+  return info;
+}
+
+// The last segment says what was before it; its frames say the rest.
+void LaneReader::Impl::countFrames(LaneInfo& info) const {
+  const auto segments = listSegments(dir_fd.get());
+  if (segments.empty()) return;
+  const UniqueFd f(::openat(dir_fd.get(), segmentName(segments.back()).c_str(),
+                            O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const SegmentInfo last = f ? readSegmentInfo(f.get()) : SegmentInfo{};
+  if (!last.sound || last.seg_no != segments.back() || !(last.lane_id == id)) return;
+  auto reader = open(dir, {last.base_seq - 1, last.seg_no, kSegmentHeaderSize});
+  if (!reader.ok()) return;
+  FrameView frame;
+  Gap gap;
+  while (reader->next(frame, gap) != ReadStatus::kEnd) {
+  }
+  const Impl& end = *reader->impl_;
+  info.frames = std::max(info.frames, end.pos.seq);
+  if (end.samples_known) info.samples = std::max(info.samples, end.samples);
+}
+
 LaneReader::LaneReader(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LaneReader::LaneReader(LaneReader&&) noexcept = default;
 LaneReader& LaneReader::operator=(LaneReader&&) noexcept = default;
@@ -417,8 +450,6 @@ LaneId LaneReader::id() const { return impl_->id; }
 std::uint32_t LaneReader::slot() const { return impl_->slot; }
 const std::string& LaneReader::dir() const { return impl_->dir; }
 bool LaneReader::dead() { return impl_->isDead(); }
-LaneInfo LaneReader::account() const {
-  return impl_->lane_fd ? readLaneInfo(impl_->lane_fd.get()) : LaneInfo{};
-}
+LaneInfo LaneReader::account() const { return impl_->account(); }
 
 }  // namespace godwit::metrics::spool

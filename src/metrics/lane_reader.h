@@ -82,7 +82,9 @@ class LaneReader {
   // The producer's lock is free: the lane will not grow any more. Checked anew at each call until
   // it is true once. next() == kEnd called *after* this returned true means the lane is finished.
   bool dead();
-  // The producer's own account from the lane file; not sound when it cannot be read.
+  // The producer's own account from the lane file; not sound when it cannot be read. Once dead()
+  // was true it is final: a producer that was killed between committing its last frame and counting
+  // it has left it one frame short, and the frames are the truth.
   [[nodiscard]] LaneInfo account() const;
 
  private:

@@ -158,6 +158,27 @@ void removeLane(const std::string& dir) {
   ::rmdir(dir.c_str());
 }
 
+void removeAbandonedLanes(const std::string& spool_dir, std::int64_t now_ns) {
+  constexpr std::int64_t kOldS = 60;
+  const std::string lanes = spool_dir + "/" + kLanesDir;
+  std::vector<std::string> found;
+  if (DIR* d = opendir(lanes.c_str())) {
+    while (const dirent* e = readdir(d)) {
+      if (std::string_view(e->d_name).ends_with(".tmp")) found.push_back(lanes + "/" + e->d_name);
+    }
+    closedir(d);
+  }
+  for (const std::string& dir : found) {
+    struct stat st {};
+    if (::lstat(dir.c_str(), &st) != 0 || st.st_mtim.tv_sec > now_ns / 1'000'000'000 - kOldS) {
+      continue;
+    }
+    const UniqueFd lane(
+        ::open((dir + "/" + kLaneFile).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!lane || !lockedByOther(lane.get())) removeLane(dir);
+  }
+}
+
 Room removeOldestDead(const std::string& spool_dir, std::uint64_t bytes) {
   std::vector<DeadLane> dead;
   for (const std::string& name : listLanes(spool_dir)) {

@@ -26,6 +26,10 @@ SlotClaim claimSlot(const std::string& spool_dir, int slots_fd, std::atomic<std:
 // holds its lock and has put every cursor that needed it on disk.
 void removeLane(const std::string& lane_dir);
 
+// Removes lane directories that were left half made by a process that died meanwhile: those older
+// than a minute whose lane file nobody has locked.
+void removeAbandonedLanes(const std::string& spool_dir, std::int64_t now_ns);
+
 struct Room {
   std::uint64_t bytes = 0;
   std::uint64_t frames = 0;   // not acknowledged by every cursor

@@ -8,7 +8,9 @@
 #include <set>
 #include <thread>
 
+#include "base/clock.h"
 #include "metrics/spool_fixture.h"
+#include "metrics/spool_room.h"
 
 namespace godwit::metrics::spool {
 namespace {
@@ -46,6 +48,44 @@ TEST_F(Spool, a_closed_lane_is_dead_sealed_and_small) {
   EXPECT_EQ(s.gaps, 0u);
   EXPECT_TRUE(r->dead());
   EXPECT_LT(fs::file_size(lane() + "/00000001.seg"), 1000u);
+}
+
+// A kill -9 can fall between the commit of a frame and its counting.
+TEST_F(Spool, the_account_of_a_dead_lane_includes_a_frame_that_was_not_counted) {
+  {
+    SpoolWriter w(options(), clock_);
+    for (int i = 0; i < 300; ++i) w.append(FrameType::kStatsd, 3, std::string(900, 'x'));
+  }
+  const std::string file = lane() + "/lane";
+  std::fstream f(file, std::ios::in | std::ios::out | std::ios::binary);
+  const std::uint64_t short_by_one[2] = {299, 897};
+  f.seekp(offsetof(LaneHeader, frames_total));
+  f.write(reinterpret_cast<const char*>(short_by_one), sizeof short_by_one);
+  f.close();
+  auto r = LaneReader::open(lane());
+  ASSERT_TRUE(r.ok());
+  EXPECT_EQ(r->account().frames, 299u);  // the producer may still be alive
+  ASSERT_TRUE(r->dead());
+  EXPECT_EQ(r->account().frames, 300u);
+  EXPECT_EQ(r->account().samples, 900u);
+  const Seen s = readAll(*r);
+  EXPECT_EQ(s.frames, 300u);
+  EXPECT_EQ(s.gaps, 0u);
+}
+
+TEST_F(Spool, half_made_lanes_of_the_dead_are_removed_after_a_minute) {
+  SpoolWriter w(options(), clock_);
+  w.append(FrameType::kStatsd, 1, "x");
+  const std::string root = dir_.path() + "/spool";
+  const std::string left = root + "/lanes/007-abcdef01-1-2-89abcdef.tmp";
+  fs::create_directory(left);
+  std::ofstream(left + "/lane") << "half";
+  const std::int64_t now = Clock::system().nowNs();
+  removeAbandonedLanes(root, now);
+  EXPECT_TRUE(fs::exists(left));
+  removeAbandonedLanes(root, now + 120'000'000'000);
+  EXPECT_FALSE(fs::exists(left));
+  EXPECT_TRUE(fs::exists(lane()));
 }
 
 TEST_F(Spool, a_writer_that_never_wrote_leaves_nothing) {
