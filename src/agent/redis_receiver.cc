@@ -109,12 +109,16 @@ Result<> RedisReceiver::session() {
   return {};
 }
 
-// A Redis that came back without its data has lost what it alone held. That cannot be undone from
-// here; it is said, with the number last seen.
+// A Redis that came back without its data has lost what it alone held: the queue, and what was taken
+// from it and is not in the spool yet. That cannot be undone from here; it is said, with the number
+// last seen.
 Result<> RedisReceiver::noticeRestart() {
-  auto length = redis_.command({"LLEN", options_.queue_key});
-  if (!length) return length.error();
-  auto now = static_cast<std::uint64_t>(std::max(0LL, (*length)->integer));
+  std::uint64_t now = 0;
+  for (const std::string& key : {options_.queue_key, private_key_}) {
+    auto length = redis_.command({"LLEN", key});
+    if (!length) return length.error();
+    now += static_cast<std::uint64_t>(std::max(0LL, (*length)->integer));
+  }
   bool restarted = !run_id_.empty() && run_id_ != redis_.runId();
   if (restarted) {
     std::uint64_t lost = last_length_ > now ? last_length_ - now : 0;

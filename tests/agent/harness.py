@@ -138,6 +138,19 @@ bind-address = "127.0.0.1:{self.rpc}"
         s = self.query(f'SELECT sum("{field}") FROM "{measurement}"', db)
         return s[0]["values"][0][1] if s else 0
 
+    def numbered(self, measurement, by, field="value", db="test"):
+        """{tag: how many} of points whose values are 0, 1, 2 ...; fails when one is missing or twice."""
+        q = 'SELECT count("{0}"), max("{0}"), min("{0}") FROM "{1}" GROUP BY "{2}"'
+        out = {}
+        for s in self.query(q.format(field, measurement, by), db):
+            _, count, last, first = s["values"][0]
+            assert first == 0 and last + 1 == count, (s, "a point is missing")
+            out[s["tags"][by]] = count
+        q = 'SELECT count(distinct("{0}")) FROM "{1}" GROUP BY "{2}"'
+        for s in self.query(q.format(field, measurement, by), db):
+            assert s["values"][0][1] == out[s["tags"][by]], (s, out, "a point is there twice")
+        return out
+
     def rows(self, measurement, db="test"):
         s = self.query(f'SELECT * FROM "{measurement}"', db)
         return [dict(zip(s[0]["columns"], v)) for v in s[0]["values"]] if s else []
@@ -257,11 +270,14 @@ listen = 127.0.0.1:{self.resp}
         eventually(f"{name} has caught up", done)
         return self.conserved(name, produced)
 
-    def rss_kib(self):
+    def rss_kib(self, what="VmRSS:"):
         for line in open(f"/proc/{self.process.p.pid}/status"):
-            if line.startswith("VmRSS:"):
+            if line.startswith(what):
                 return int(line.split()[1])
         return 0
+
+    def peak_rss_kib(self):
+        return self.rss_kib("VmHWM:")
 
     def write(self, lines, path="/write"):
         status, body = request(self.http, "POST", path, lines)

@@ -1,6 +1,7 @@
 // A program that measures: appends one counter per frame to the spool as fast as it may, and writes
 // the number of the last acknowledged one to a shared file, so that whoever kills it knows what had
-// been accepted.  usage: producer SPOOL LEDGER NAME RATE [COUNT [MAX_BYTES]]
+// been accepted. The values are 0, 1, 2 ...: a database that holds each of them once holds exactly
+// what was measured.  usage: producer SPOOL LEDGER NAME RATE [COUNT [MAX_BYTES]]
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ int main(int argc, char** argv) {
     m.dims.emplace_back("pid", std::to_string(::getpid()));
     Sample s;
     s.name = argv[3];
-    s.value = 1;
+    s.value = static_cast<double>(i);
     s.ts = clock.uniqueUs() * 1000;
     m.counters.push_back(std::move(s));
     auto status = writer.append(spool::FrameType::kMetrics, 1, encodeMetrics(m), 0, true);

@@ -130,6 +130,34 @@ def redis_killed_without_persistence_is_noticed_and_survived(case, folder):
     assert influx.count("m") == 200
 
 
+def what_only_a_killed_redis_held_is_counted(case, folder):
+    redis, influx, agent = _setup(case, folder)
+    influx.stop()
+    agent.stop()
+    agent.configure(_config(redis, influx), agent="id = one", spool="max_bytes = 2MiB\nsegment_size = 1MiB\n"
+                    "policy = drop_newest")
+    agent.start()
+    sent = 0
+    def full():
+        nonlocal sent
+        for _ in range(500):
+            redis.client.lpush("kadabra_queue", message("m", BASE + sent))
+            sent += 1
+        return "spool cannot take" in agent.stats()["redis"]["last_error"]
+    eventually("the spool is full", full)
+    looks = agent.stats()["redis"]["reconnects"]
+    eventually("it has looked again", lambda: agent.stats()["redis"]["reconnects"] >= looks + 2)
+    held = redis.client.llen("kadabra_queue") + redis.client.llen("kadabra_inprogress:one")
+    assert held > 0
+    redis.kill()
+    redis.start()
+    eventually("the loss is counted", lambda: agent.stats()["redis"]["restarts_seen"] == 1)
+    assert agent.stats()["redis"]["lost_suspected"] == held, (agent.stats()["redis"], held)
+    influx.start()
+    agent.drained("influx", sent - held)
+    assert influx.count("m") == sent - held
+
+
 def nothing_stays_in_redis_while_influxdb_is_away(case, folder):
     redis, influx, agent = _setup(case, folder)
     influx.stop()
