@@ -19,34 +19,30 @@ constexpr std::size_t kMaxLine = 64 * 1024;
 // A newline cannot be escaped in a name or tag: it becomes a space. A backslash at the end would
 // escape what follows.
 void appendEscaped(std::string& out, std::string_view text, bool equals) {
-  for (char c : text) {
-    switch (c) {
-      case '\n':
-      case '\r':
-        out += "\\ ";
-        break;
-      case '=':
-        if (equals) out += '\\';
-        out += c;
-        break;
-      case ',':
-      case ' ':
-        out += '\\';
-        out += c;
-        break;
-      default:
-        out += c;
-    }
+  std::size_t begin = 0;  // of what can be copied as it is
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    char c = text[i];
+    bool special = c == ',' || c == ' ' || c == '\n' || c == '\r' || (c == '=' && equals);
+    if (!special) continue;
+    out.append(text, begin, i - begin);
+    out += '\\';
+    out += c == '\n' || c == '\r' ? ' ' : c;
+    begin = i + 1;
   }
+  out.append(text, begin);
   if (!text.empty() && text.back() == '\\') out += '_';
 }
 
 void appendQuoted(std::string& out, std::string_view text) {
   out += '"';
-  for (char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
+  for (std::size_t n = text.find_first_of("\"\\"); n != std::string_view::npos;
+       n = text.find_first_of("\"\\")) {
+    out.append(text, 0, n);
+    out += '\\';
+    out += text[n];
+    text.remove_prefix(n + 1);
   }
+  out += text;
   out += '"';
 }
 
@@ -97,8 +93,16 @@ void LineWriter::appendTags(std::string& out, const metrics::Dims& dims) {
     sorted_.emplace_back(key, value);
   }
   if (!host) sorted_.emplace_back("host", host_);
-  std::stable_sort(sorted_.begin(), sorted_.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  // Mostly in order already, and few: without the memory that std::stable_sort takes.
+  for (std::size_t i = 1; i < sorted_.size() && sorted_.size() <= 32; ++i) {
+    for (std::size_t k = i; k > 0 && sorted_[k].first < sorted_[k - 1].first; --k) {
+      std::swap(sorted_[k], sorted_[k - 1]);
+    }
+  }
+  if (sorted_.size() > 32) {
+    std::stable_sort(sorted_.begin(), sorted_.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+  }
   for (std::size_t i = 0; i < sorted_.size(); ++i) {
     // A key twice is refused; the last one counts, as in a map.
     if (i + 1 < sorted_.size() && sorted_[i + 1].first == sorted_[i].first) continue;

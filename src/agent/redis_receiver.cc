@@ -109,9 +109,9 @@ Result<> RedisReceiver::session() {
   return {};
 }
 
-// A Redis that came back without its data has lost what it alone held: the queue, and what was taken
-// from it and is not in the spool yet. That cannot be undone from here; it is said, with the number
-// last seen.
+// A Redis that came back without its data has lost what it alone held: the queue, and what was
+// taken from it and is not in the spool yet. That cannot be undone from here; it is said, with the
+// number last seen.
 Result<> RedisReceiver::noticeRestart() {
   std::uint64_t now = 0;
   for (const std::string& key : {options_.queue_key, private_key_}) {

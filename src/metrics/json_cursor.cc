@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <limits>
 
 namespace godwit::metrics {
@@ -27,6 +28,21 @@ void appendUtf8(std::string& out, std::uint32_t cp) {
     put(0x80 | (cp >> 6 & 0x3f));
     put(0x80 | (cp & 0x3f));
   }
+}
+
+// Bytes from `p` that can be no quote, backslash or control character; in steps of eight.
+std::size_t plainBytes(const char* p, const char* end) {
+  constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101;
+  constexpr std::uint64_t kHigh = 0x8080'8080'8080'8080;
+  const auto zeroIn = [](std::uint64_t w) { return (w - kOnes) & ~w & kHigh; };
+  const char* q = p;
+  for (; end - q >= 8; q += 8) {
+    std::uint64_t w = 0;
+    std::memcpy(&w, q, sizeof w);
+    const std::uint64_t below_space = (w - kOnes * 0x20) & ~w & kHigh;
+    if ((zeroIn(w ^ kOnes * '"') | zeroIn(w ^ kOnes * '\\') | below_space) != 0) break;
+  }
+  return static_cast<std::size_t>(q - p);
 }
 
 }  // namespace
@@ -69,6 +85,7 @@ bool JsonCursor::element() { return next(']'); }
 bool JsonCursor::view(std::string_view& out) {
   if (peek() != '"') return fail("a string is missing");
   const char* start = ++p_;
+  p_ += plainBytes(p_, end_);
   while (p_ != end_ && *p_ != '"' && *p_ != '\\' && static_cast<unsigned char>(*p_) >= 0x20) ++p_;
   if (p_ != end_ && *p_ == '"') {
     out = std::string_view(start, static_cast<std::size_t>(p_++ - start));
