@@ -13,6 +13,7 @@
 #include "kinto/configure.h"
 #include "kinto/plugins/catalog.h"
 #include "kinto/plugins/request_log.h"
+#include "kinto/plugins/spool_metrics.h"
 #include "kinto/privileges.h"
 #include "kinto/secret.h"
 #include "kinto/server_options.h"
@@ -137,6 +138,10 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   parts.cache = stores->cache.get();
   parts.plugins = choosePlugins(config);
   if (settings.getBool("godwit.access_log", true)) parts.plugins.push_back(makeRequestLog());
+  if (std::string spool = metricsSpool(settings.getString("godwit.metrics_spool"));
+      !spool.empty()) {
+    parts.plugins.push_back(makeSpoolMetrics(std::move(spool)));
+  }
   auto app = App::make(std::move(config), std::move(parts));
   if (!app.ok()) return std::move(app).error();
 
