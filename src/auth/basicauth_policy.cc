@@ -32,8 +32,11 @@ Seen& slotFor(std::string_view authorization) {
 
 }  // namespace
 
-BasicAuthPolicy::BasicAuthPolicy(std::string name, std::string secret)
-    : name_(std::move(name)), secret_(std::move(secret)), serial_(nextSerial()) {}
+BasicAuthPolicy::BasicAuthPolicy(std::string name, std::string secret, std::string realm)
+    : name_(std::move(name)),
+      secret_(std::move(secret)),
+      realm_(std::move(realm)),
+      serial_(nextSerial()) {}
 
 Policy::Verdict BasicAuthPolicy::decide(const Presented& presented, Identity& out) const {
   if (presented.authorization.empty()) return Verdict::kNo;

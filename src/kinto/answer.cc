@@ -80,6 +80,19 @@ void Answer::clear() {
   headers_.clear();
 }
 
+void allowCaching(Answer& answer, std::int64_t seconds, std::int64_t now_ms) {
+  answer.remove("Cache-Control");
+  answer.remove("Expires");
+  if (seconds == 0) {
+    answer.header("Cache-Control", "max-age=0, must-revalidate, no-cache, no-store");
+    answer.header("Pragma", "no-cache");
+    if (!answer.has("Last-Modified")) answer.header("Last-Modified", httpDate(now_ms));
+  } else {
+    answer.header("Cache-Control", "max-age=" + std::to_string(seconds));
+  }
+  answer.header("Expires", httpDate(now_ms + seconds * 1000));
+}
+
 std::string_view statusTitle(int status) {
   switch (status) {
     case 400:

@@ -58,6 +58,9 @@ void setNotFound(Answer& answer, int errno_code, std::string_view id, std::strin
 void setUnavailable(Answer& answer, const Config& config);
 void setInternal(Answer& answer, const Config& config);
 
+// Lets caches keep the answer for that long from now; 0 forbids it in every dialect of HTTP.
+void allowCaching(Answer& answer, std::int64_t seconds, std::int64_t now_ms);
+
 std::string_view statusTitle(int status);  // "Not Found"
 
 }  // namespace godwit::kinto

@@ -27,7 +27,11 @@ std::string alertJson(std::string_view code, std::string_view message, std::stri
   std::string out = "{\"code\":";
   json::dumpString(out, code);
   out += ",\"message\":";
-  json::dumpString(out, message);
+  if (message.empty()) {
+    out += "null";
+  } else {
+    json::dumpString(out, message);
+  }
   out += ",\"url\":";
   json::dumpString(out, url);
   return out + "}";
@@ -116,8 +120,8 @@ Result<void> App::Builder::choosePolicies() {
       return Error(ErrorCode::kInvalid, "multiauth.policies: no policy is known for \"" +
                                             wanted.name + "\" (use = " + wanted.use + ")");
     }
-    app_.policies_.push_back(
-        std::make_unique<auth::BasicAuthPolicy>(name, app_.config_.userid_hmac_secret));
+    app_.policies_.push_back(std::make_unique<auth::BasicAuthPolicy>(
+        name, app_.config_.userid_hmac_secret, wanted.realm));
     if (wanted.name == "basicauth") {
       capabilities_.emplace_back("basicauth", std::string(kBasicAuthCapability));
     }
@@ -318,7 +322,8 @@ void App::complete(Call& call) const {
                             "https://kinto.readthedocs.io/en/2.4.0/api/"
                             "resource.html#list-of-available-url-parameters"));
   }
-  if (eos_ms_ != 0) {
+  // Said once for a batch, not for each of its items.
+  if (eos_ms_ != 0 && !call.nested) {
     bool passed = eos_ms_ <= clock().nowMs();
     answer.remove("Alert");
     answer.header("Alert",

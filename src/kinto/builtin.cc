@@ -79,9 +79,7 @@ void helloBody(Call& call) {
   }
   const Config& config = call.config();
   if (config.readonly) {
-    std::int64_t seconds = config.root_cache_expires_seconds;
-    call.answer.header("Cache-Control", "max-age=" + std::to_string(seconds));
-    call.answer.header("Expires", httpDate(call.app().clock().nowMs() + seconds * 1000));
+    allowCaching(call.answer, config.root_cache_expires_seconds, call.app().clock().nowMs());
   }
 }
 

@@ -24,6 +24,7 @@ struct Config {
   struct PolicyConfig {
     std::string name;  // as in multiauth.policies
     std::string use;   // Python path of the predecessor's class, tells which policy is meant
+    std::string realm = "Realm";  // of WWW-Authenticate
   };
 
   std::string project_name = "kinto";

@@ -35,7 +35,12 @@ void readPolicies(Config& c, const Settings& s) {
   for (const std::string& name : s.getList("multiauth.policies")) {
     std::string fallback =
         name == "basicauth" ? "kinto.core.authentication.BasicAuthAuthenticationPolicy" : "";
-    c.policies.push_back({name, s.getString("multiauth.policy." + name + ".use", fallback)});
+    std::string prefix = "multiauth.policy." + name + ".";
+    Config::PolicyConfig policy;
+    policy.name = name;
+    policy.use = s.getString(prefix + "use", fallback);
+    policy.realm = s.getString(prefix + "realm", policy.realm);
+    c.policies.push_back(std::move(policy));
   }
 }
 
@@ -80,7 +85,11 @@ Config configFrom(const Settings& s, std::string_view version) {
   c.http_scheme = s.getString("http_scheme");
   c.http_host = s.getString("http_host");
   c.readonly = s.getBool("readonly");
-  c.batch_max_requests = optCount(s, "batch_max_requests");
+  if (auto most = s.optInt("batch_max_requests")) {
+    c.batch_max_requests = static_cast<std::uint64_t>(*most);
+  } else {
+    c.batch_max_requests.reset();
+  }
   c.paginate_by = optCount(s, "paginate_by");
   c.storage_max_fetch_size = optCount(s, "storage_max_fetch_size").value_or(10'000);
   c.pagination_token_validity =
@@ -101,6 +110,7 @@ Config configFrom(const Settings& s, std::string_view version) {
   c.trailing_slash_redirect_ttl_seconds = s.getInt("trailing_slash_redirect_ttl_seconds", 3'600);
   c.cors_origins = s.getList("cors_origins");
   c.cors_max_age_seconds = textOf(s, "cors_max_age_seconds");
+  if (c.cors_max_age_seconds == "0") c.cors_max_age_seconds.clear();  // as for the predecessor
   c.heartbeat_timeout = s.getDuration("heartbeat_timeout_seconds", seconds(10));
   c.userid_hmac_secret = s.getString("userid_hmac_secret");
   readPolicies(c, s);

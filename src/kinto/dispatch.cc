@@ -61,14 +61,7 @@ void redirect(Call& call, const std::string& location, std::int64_t cache_second
   answer.clear();
   answer.status = 307;
   answer.header("Location", call.baseUrl() + location);
-  if (cache_seconds == 0) {
-    answer.header("Cache-Control", "max-age=0, must-revalidate, no-cache, no-store");
-  } else if (cache_seconds > 0) {
-    answer.header("Cache-Control", "max-age=" + std::to_string(cache_seconds));
-  }
-  if (cache_seconds >= 0) {
-    answer.header("Expires", httpDate(call.app().clock().nowMs() + cache_seconds * 1000));
-  }
+  if (cache_seconds >= 0) allowCaching(answer, cache_seconds, call.app().clock().nowMs());
   std::string_view accept = call.headers.accept;
   auto accepts = [accept](std::string_view type) {
     return accept.find(type) != std::string_view::npos;

@@ -22,6 +22,7 @@ constexpr EndpointDef kEndpoints[] = {
     {"record-object", "/buckets/{bucket_id}/collections/{collection_id}/records/{id}", "GET HEAD PUT PATCH DELETE", EndpointKind::kObject, "record", "", "read write", "1.0", "One record: read, create or replace, change, delete."},
     {"permissions-plural", "/permissions", "HEAD GET", EndpointKind::kPlural, "permissions", "", "", "1.8", "Every object that the user may touch, with what is allowed."},
     {"user-data-object", "/__user_data__/{principal}", "DELETE", EndpointKind::kService, "", "", "delete", "1.23", "Deletes what belongs to one user alone."},
+    {"user-data-plural", "/__user_data__", "", EndpointKind::kService, "", "", "", "1.23", "Exists without methods: who uses the server is nobody's to list."},
     {"default_bucket", "/buckets/default", "HEAD GET POST PUT PATCH DELETE", EndpointKind::kService, "", "default_bucket", "", "1.3", "The user's own bucket, made on first use."},
     {"default_bucket_collection", "/buckets/default/{subpath*}", "HEAD GET POST PUT PATCH DELETE", EndpointKind::kService, "", "default_bucket", "", "1.3", "What is inside the user's own bucket."},
     {"account-plural", "/accounts", "HEAD GET POST DELETE", EndpointKind::kPlural, "account", "accounts", "account:create", "1.18", "The list of accounts: read, add to it, delete from it."},

@@ -27,7 +27,8 @@ Task<bool> ResourceRun::run() {
       case Method::kDelete:
         co_return co_await deleteList();
       case Method::kHead:
-        co_return co_await countList();
+        if (!call_.route->head_is_get) co_return co_await countList();
+        [[fallthrough]];
       default:
         co_return co_await getList();
     }
@@ -204,7 +205,12 @@ Task<bool> ResourceRun::findShared(const Grants& grants, const char* permission)
 }
 
 Task<bool> ResourceRun::listTimestamp() {
-  if (op_.list_timestamp != 0 || resource_.compute) co_return true;
+  if (op_.list_timestamp != 0) co_return true;
+  if (resource_.compute) {
+    // Made anew for every request, so no copy a client has can be known to be current.
+    op_.list_timestamp = call_.exchange.started_ms;
+    co_return true;
+  }
   auto timestamp = co_await s_.timestamp(op_.ref);
   if (!timestamp.ok()) {
     if (timestamp.error().code == ErrorCode::kNeedsWrite && config_.readonly) {
@@ -259,22 +265,6 @@ Task<bool> ResourceRun::checkUnmodified(bool exists, const store::Object* object
   co_return false;
 }
 
-namespace {
-
-void cacheFor(Answer& answer, std::int64_t seconds, std::int64_t now_ms) {
-  answer.remove("Cache-Control");
-  answer.remove("Expires");
-  if (seconds == 0) {
-    answer.header("Cache-Control", "max-age=0, must-revalidate, no-cache, no-store");
-    answer.header("Pragma", "no-cache");
-  } else {
-    answer.header("Cache-Control", "max-age=" + std::to_string(seconds));
-  }
-  answer.header("Expires", httpDate(now_ms + seconds * 1000));
-}
-
-}  // namespace
-
 // How long strangers may cache, by settings and by the collection's own wish.
 std::optional<std::int64_t> ResourceRun::cacheSeconds() const {
   const auto& settings = config_.cache_expires;
@@ -313,7 +303,7 @@ Task<bool> ResourceRun::addCacheHeaders() {
   if (!call_.identity) {
     if (!co_await loadAbove()) co_return false;
     if (auto seconds = cacheSeconds()) {
-      cacheFor(call_.answer, *seconds, call_.app().clock().nowMs());
+      allowCaching(call_.answer, *seconds, call_.app().clock().nowMs());
       co_return true;
     }
   }

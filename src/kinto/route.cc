@@ -18,7 +18,7 @@ std::vector<std::string> exposedBy(const Route& route, const std::string& method
   if (route.kind != RouteKind::kService && reads) {
     out.insert(out.end(), kObjectExposed.begin(), kObjectExposed.end());
     if (route.kind == RouteKind::kPlural) out.emplace_back("Next-Page");
-    if (method == "HEAD" && route.kind == RouteKind::kPlural) {
+    if (method == "HEAD" && route.kind == RouteKind::kPlural && !route.head_is_get) {
       out.emplace_back("Total-Objects");
       out.emplace_back("Total-Records");
     }
@@ -70,6 +70,7 @@ void Route::prepare(const Config& config) {
   auto get = std::find(methods.begin(), methods.end(), "GET");
   if (get != methods.end() && std::find(methods.begin(), methods.end(), "HEAD") == methods.end()) {
     methods.insert(get + 1, "HEAD");
+    head_is_get = true;
     services[indexOf(http::Method::kHead)] = services[indexOf(http::Method::kGet)];
   }
   bool cors = !config.cors_origins.empty();

@@ -49,6 +49,7 @@ struct Route {
   std::string pattern;
   RouteKind kind = RouteKind::kService;
   const Resource* resource = nullptr;
+  bool head_is_get = false;  // HEAD was not defined, so it is a GET without its body: no totals
   std::vector<std::string> methods;  // in order of definition; OPTIONS is appended with CORS
   std::array<Service, kMethods> services;
   // JSON endpoints of resources refuse other Accept values with 406.

@@ -62,6 +62,11 @@ class UserDataPlugin final : public Plugin {
     service.writes = true;
     service.work = [](store::Session& session, Call& call) { return forget(session, call); };
     setup.addRoute(std::move(route));
+    // The list of users is no one's to read: a path that exists, without methods.
+    auto list = std::make_unique<Route>();
+    list->name = "user-data-plural";
+    list->pattern = "/__user_data__";
+    setup.addRoute(std::move(list));
     return {};
   }
 
