@@ -53,6 +53,22 @@ std::unique_ptr<store::Cache> memoryCache(const Settings& settings) {
   return store::makeMemoryCache(limits);
 }
 
+// The file that storage_url = sqlite:///path/of/file names; "" for the one in the data folder.
+std::string namedFile(const Settings& settings) {
+  constexpr std::string_view kScheme = "sqlite://";
+  std::string url = settings.getString("storage_url");
+  return url.starts_with(kScheme) ? url.substr(kScheme.size()) : std::string();
+}
+
+std::string fileIn(const std::string& folder) { return folder + "/godwit.db"; }
+
+Result<std::string> sqliteFile(const Settings& settings, bool holds_objects) {
+  if (std::string named = namedFile(settings); holds_objects && !named.empty()) return named;
+  auto folder = dataFolder(settings);
+  if (!folder.ok()) return folder;
+  return fileIn(*folder);
+}
+
 }  // namespace
 
 Result<std::string> dataFolderPath(const Settings& settings) {
@@ -93,9 +109,10 @@ Result<std::string> storageUrl(const Settings& settings) {
                  "the configured storage is memory: only its server has it (hint: ask the server, "
                  "--from http://127.0.0.1:8888/v1)");
   }
+  if (std::string named = namedFile(settings); !named.empty()) return "sqlite:" + named;
   auto folder = dataFolderPath(settings);
   if (!folder.ok()) return folder;
-  return "sqlite:" + *folder + "/godwit.db";
+  return "sqlite:" + fileIn(*folder);
 }
 
 Result<Stores> openStores(const Settings& settings) {
@@ -106,9 +123,9 @@ Result<Stores> openStores(const Settings& settings) {
   if (storage.empty()) storage = "sqlite";
   if (cache.empty()) cache = storage;
   if (storage == "sqlite" || cache == "sqlite") {
-    auto folder = dataFolder(settings);
-    if (!folder.ok()) return std::move(folder).error();
-    store::SqliteOptions options(*folder + "/godwit.db");
+    auto file = sqliteFile(settings, storage == "sqlite");
+    if (!file.ok()) return std::move(file).error();
+    store::SqliteOptions options(*file);
     options.cache_max_bytes = static_cast<std::size_t>(settings.getSize(
         "cache_max_size_bytes", static_cast<std::uint64_t>(options.cache_max_bytes)));
     auto opened = store::openSqlite(options);
