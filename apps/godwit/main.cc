@@ -16,5 +16,6 @@ int main(int argc, char** argv) {
   programs.flush_cache = kinto::flushCache;
   programs.create_user = kinto::createUser;
   programs.purge_deleted = kinto::purgeDeleted;
+  programs.rebuild_quotas = kinto::rebuildQuotas;
   return cli::run(arguments, environ, terminal, programs);
 }

@@ -26,7 +26,7 @@ Start begin(const Context& context, const std::string& what, bool writes) {
     s.code = kExitConfig;
   } else if (writes && isReadonly(*s.settings)) {
     s.code = context.fail(what, "the server is readonly", kExitReadonly);
-  } else if (!hasAccounts(*s.settings)) {
+  } else if (!includes(*s.settings, "accounts")) {
     s.code = context.fail(what,
                           "the accounts plugin is not switched on (hint: kinto.includes = "
                           "kinto.plugins.accounts)",

@@ -18,6 +18,7 @@ struct Programs {
   decltype(&kinto::flushCache) flush_cache = nullptr;
   decltype(&kinto::createUser) create_user = nullptr;
   decltype(&kinto::purgeDeleted) purge_deleted = nullptr;
+  decltype(&kinto::rebuildQuotas) rebuild_quotas = nullptr;
 };
 
 // Where a command reads and writes. Data goes to `out`, talk to `err`.

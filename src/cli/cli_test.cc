@@ -59,12 +59,17 @@ Result<std::uint64_t> fakePurge(const kinto::Settings&, const std::vector<std::s
   return keep + 1;
 }
 
+Result<std::vector<std::string>> fakeRebuild(const kinto::Settings&, bool dry_run) {
+  return std::vector<std::string>{dry_run ? "would count" : "counted"};
+}
+
 class CliTest : public testing::Test {
  protected:
   CliTest() : dir_(testing::TempDir() + "cli_test." + std::to_string(::getpid())) {
     std::filesystem::create_directories(dir_);
     g_calls = Calls();
-    programs = {fakeServe, fakeRehearse, fakeMigrate, fakeFlush, fakeCreate, fakePurge};
+    programs = {fakeServe,  fakeRehearse, fakeMigrate, fakeFlush,
+                fakeCreate, fakePurge,    fakeRebuild};
   }
   ~CliTest() override {
     std::filesystem::remove_all(dir_);
@@ -259,6 +264,18 @@ TEST_F(CliTest, create_user_has_kintos_codes) {
   EXPECT_EQ(g_calls.user, "alice");
   EXPECT_EQ(g_calls.password, "same");
   EXPECT_EQ(err.find("same\n"), std::string::npos);
+}
+
+TEST_F(CliTest, rebuild_quotas_has_kintos_codes) {
+  std::string plain = file("p.ini", "[app:main]\n");
+  std::string quotas = file("q.ini", "[app:main]\nkinto.includes = kinto.plugins.quotas\n");
+  std::string readonly = file("r.ini", "[app:main]\nkinto.readonly = true\n");
+  EXPECT_EQ(godwit({"rebuild-quotas", "--ini", readonly}), kExitQuotasReadonly);
+  EXPECT_EQ(godwit({"rebuild-quotas", "--ini", plain}), kExitNoQuotas);
+  EXPECT_EQ(godwit({"rebuild-quotas", "--ini", quotas, "--dry-run"}), kExitOk);
+  EXPECT_EQ(out, "would count\n");
+  EXPECT_EQ(godwit({"rebuild-quotas", "--ini", quotas}), kExitOk);
+  EXPECT_EQ(out, "counted\n");
 }
 
 TEST_F(CliTest, maintenance_commands_pass_their_arguments) {

@@ -57,6 +57,7 @@ int migrateCommand(const Context& context);
 int createUserCommand(const Context& context);
 int flushCacheCommand(const Context& context);
 int purgeDeletedCommand(const Context& context);
+int rebuildQuotasCommand(const Context& context);
 int copyCommand(const Context& context);
 int backupCommand(const Context& context);
 int restoreCommand(const Context& context);

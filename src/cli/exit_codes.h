@@ -13,6 +13,10 @@ enum ExitCode : int {
   kExitFindings = 6,     // `doctor` found a problem
   kExitUnconfirmed = 7,  // nothing was done: it destroys something, and --yes was not given
 
+  // Of `rebuild-quotas`, as Kinto's.
+  kExitQuotasReadonly = 41,
+  kExitNoQuotas = 42,
+
   // Of `create-user`, as Kinto's.
   kExitReadonly = 51,
   kExitNoAccounts = 52,

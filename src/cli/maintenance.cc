@@ -41,7 +41,7 @@ int createUserCommand(const Context& context) {
   if (isReadonly(*settings)) {
     return context.fail("create a user", "the server is readonly", kExitReadonly);
   }
-  if (!hasAccounts(*settings)) {
+  if (!includes(*settings, "accounts")) {
     return context.fail("create a user",
                         "the accounts plugin is not switched on (hint: kinto.includes = "
                         "kinto.plugins.accounts)",
@@ -86,6 +86,25 @@ int purgeDeletedCommand(const Context& context) {
       context.programs.purge_deleted(*settings, resources, static_cast<std::uint64_t>(*keep));
   if (!gone.ok()) return context.fail("purge tombstones", gone.error().message);
   context.say(std::to_string(*gone) + " tombstone(s) deleted.");
+  return kExitOk;
+}
+
+int rebuildQuotasCommand(const Context& context) {
+  auto settings = context.loadSettings(true);
+  if (!settings) return kExitConfig;
+  if (isReadonly(*settings)) {
+    return context.fail("rebuild quotas", "the server is readonly", kExitQuotasReadonly);
+  }
+  if (!includes(*settings, "quotas")) {
+    return context.fail("rebuild quotas",
+                        "the quotas plugin is not switched on (hint: kinto.includes = "
+                        "kinto.plugins.quotas)",
+                        kExitNoQuotas);
+  }
+  if (context.programs.rebuild_quotas == nullptr) return context.fail("rebuild quotas", kNotBuilt);
+  auto done = context.programs.rebuild_quotas(*settings, context.in.dry_run);
+  if (!done.ok()) return context.fail("rebuild quotas", done.error().message);
+  for (const std::string& line : *done) context.print(line);
   return kExitOk;
 }
 

@@ -83,9 +83,9 @@ bool confirm(const Context& context, std::string_view what) {
 
 bool isReadonly(const kinto::Settings& settings) { return settings.getBool("readonly"); }
 
-bool hasAccounts(const kinto::Settings& settings) {
+bool includes(const kinto::Settings& settings, const std::string& wanted) {
   for (const std::string& plugin : settings.getList("includes")) {
-    if (plugin == "kinto.plugins.accounts" || plugin == "accounts") return true;
+    if (plugin == wanted || plugin == "kinto.plugins." + wanted) return true;
   }
   return false;
 }

@@ -20,6 +20,7 @@ bool confirm(const Context& context, std::string_view what);
 
 bool isAccountName(std::string_view name);
 bool isReadonly(const kinto::Settings& settings);
-bool hasAccounts(const kinto::Settings& settings);
+// Whether the settings switch that plugin on, by its own name or as kinto.plugins.NAME.
+bool includes(const kinto::Settings& settings, const std::string& wanted);
 
 }  // namespace godwit::cli

@@ -11,7 +11,7 @@ struct Entry {
   int (*work)(const Context&);
 };
 
-constexpr std::array<Entry, 27> kWork = {{{"serve", serveCommand},
+constexpr std::array<Entry, 28> kWork = {{{"serve", serveCommand},
                                           {"start", serveCommand},
                                           {"config check", configCheck},
                                           {"config show", configShow},
@@ -23,6 +23,7 @@ constexpr std::array<Entry, 27> kWork = {{{"serve", serveCommand},
                                           {"create-user", createUserCommand},
                                           {"flush-cache", flushCacheCommand},
                                           {"purge-deleted", purgeDeletedCommand},
+                                          {"rebuild-quotas", rebuildQuotasCommand},
                                           {"copy", copyCommand},
                                           {"backup", backupCommand},
                                           {"restore", restoreCommand},

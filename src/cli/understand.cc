@@ -179,7 +179,7 @@ class Grammar {
           ->option_text("NAME");
       app.add_option("--host", in_.host, "Address to listen on")->option_text("HOST");
     }
-    if (name == "migrate") {
+    if (name == "migrate" || name == "rebuild-quotas") {
       app.add_flag("--dry-run", in_.dry_run, "Only say what would be done");
     }
     if (name == "create-user") {
@@ -283,8 +283,8 @@ class Grammar {
   }
 
   static bool isKintos(const std::string& name) {
-    for (const char* k :
-         {"start", "init", "migrate", "flush-cache", "create-user", "purge-deleted"}) {
+    for (const char* k : {"start", "init", "migrate", "flush-cache", "create-user", "purge-deleted",
+                          "rebuild-quotas"}) {
       if (name == k) return true;
     }
     return false;
@@ -407,6 +407,7 @@ const std::vector<Command>& commands() {
       {"doctor", "Look for what is wrong, and say how to mend it"},
       {"flush-cache", "Forget everything cached"},
       {"purge-deleted", "Forget old tombstones"},
+      {"rebuild-quotas", "Count anew what buckets and collections hold"},
       {"completion", "Print a completion script for a shell"},
       {"man", "Print the manual page"},
       {"version", "Print the version, the build and its libraries"},

@@ -183,6 +183,8 @@ Result<void> App::Builder::build() {
     if (hooks & Plugin::kPrepare) app_.preparing_.push_back(p);
     if (hooks & Plugin::kBeforeWrite) app_.before_write_.push_back(p);
     if (hooks & Plugin::kAfterWrite) app_.after_write_.push_back(p);
+    if (hooks & Plugin::kBeforeCascade) app_.before_cascade_.push_back(p);
+    if (hooks & Plugin::kBeforeCommit) app_.before_commit_.push_back(p);
     if (hooks & Plugin::kCommitted) app_.committed_.push_back(p);
     if (hooks & Plugin::kAnswered) app_.answered_.push_back(p);
     if (hooks & Plugin::kHello) app_.hello_user_.push_back(p);

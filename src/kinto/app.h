@@ -61,6 +61,8 @@ class App {
   [[nodiscard]] const std::vector<Plugin*>& preparing() const { return preparing_; }
   [[nodiscard]] const std::vector<Plugin*>& beforeWrite() const { return before_write_; }
   [[nodiscard]] const std::vector<Plugin*>& afterWrite() const { return after_write_; }
+  [[nodiscard]] const std::vector<Plugin*>& beforeCascade() const { return before_cascade_; }
+  [[nodiscard]] const std::vector<Plugin*>& beforeCommit() const { return before_commit_; }
   [[nodiscard]] const std::vector<Plugin*>& committed() const { return committed_; }
   [[nodiscard]] const std::vector<Plugin*>& answered() const { return answered_; }
   [[nodiscard]] const std::vector<Plugin*>& helloUser() const { return hello_user_; }
@@ -98,7 +100,8 @@ class App {
   std::vector<std::unique_ptr<Resource>> resources_;
   Router router_;
   std::vector<std::unique_ptr<auth::Policy>> policies_;
-  std::vector<Plugin*> preparing_, before_write_, after_write_, committed_, answered_, hello_user_;
+  std::vector<Plugin*> preparing_, before_write_, after_write_, before_cascade_, before_commit_,
+      committed_, answered_, hello_user_;
   Hello hello_;
   std::string common_headers_;
   std::string expose_unrouted_;

@@ -101,6 +101,10 @@ Task<Result<void>> cascade(store::Session& session, const Event& event) {
 }
 
 Task<bool> followChange(store::Session& session, Call& call, Event event) {
+  for (Plugin* plugin : call.app().beforeCascade()) {
+    bool goes_on = co_await plugin->beforeCascade(session, call, event);
+    if (!goes_on) co_return false;
+  }
   auto followed = co_await cascade(session, event);
   if (!followed.ok()) {
     call.app().storageFailed(call, followed.error());

@@ -26,6 +26,9 @@ struct Event {
   store::Timestamp timestamp = 0;
   store::Object object;              // as it is now; a tombstone after kDelete
   std::optional<store::Object> old;  // as it was
+  // What a deleted collection took along, filled in by the plugin that accounts for it.
+  std::int64_t records_below = 0;
+  std::int64_t bytes_below = 0;
 };
 
 }  // namespace godwit::kinto

@@ -193,6 +193,12 @@ Task<store::Verdict> Exchange::work(store::Session& session) {
   }
   co_await app.execute(session, call);
   bool commit = !backend_failed && !needs_scan && !needs_write && call.answer.status < 400;
+  if (commit && !events.empty()) {
+    for (Plugin* plugin : app.beforeCommit()) {
+      commit = co_await plugin->beforeCommit(session, call);
+      if (!commit) break;
+    }
+  }
   co_return commit ? store::Verdict::kCommit : store::Verdict::kRollback;
 }
 

@@ -1,68 +1,31 @@
 // The commands that change a store without serving it.
 #include <functional>
-#include <optional>
-#include <thread>
 
 #include "auth/password.h"
 #include "kinto/server.h"
-#include "kinto/stores.h"
-#include "net/loop.h"
+#include "kinto/store_runner.h"
 #include "store/postgresql/migrate.h"
 
 namespace godwit::kinto {
 namespace {
 
-constexpr std::chrono::minutes kPatience{10};  // purging a large store takes its time
+constexpr std::chrono::minutes kPatience{10};
 constexpr std::chrono::seconds kStop{10};
-
-// Runs `start` on a loop until it calls back, with the stores of the settings open.
-template <class T>
-Result<T> withStores(
-    const Settings& settings,
-    const std::function<void(Stores&, Reactor&, std::function<void(Result<T>)>)>& start) {
-  auto stores = openStores(settings);
-  if (!stores.ok()) return stores.error();
-  std::optional<Result<T>> result;
-  {
-    net::Loop loop(0);
-    std::thread stopper;
-    loop.post([&] {
-      start(*stores, loop, [&](Result<T> r) {
-        result.emplace(std::move(r));
-        // Not from the loop's thread: a backend may need the loop to say goodbye to its server.
-        stopper = std::thread([&] {
-          stores->backend->stop(Deadline::after(kStop));
-          loop.stop();
-        });
-      });
-    });
-    loop.run();
-    stopper.join();
-    loop.runLeftovers();
-  }
-  if (!result) return Error(ErrorCode::kInternal, "the store did not answer");
-  return std::move(*result);
-}
 
 using Unit = std::function<Task<Result<std::uint64_t>>(store::Session&)>;
 
 // One write transaction that answers a number.
 Result<std::uint64_t> write(const Settings& settings, const Unit& unit) {
+  auto runner = StoreRunner::open(settings);
+  if (!runner.ok()) return std::move(runner).error();
   Result<std::uint64_t> answer = std::uint64_t{0};
-  auto start = [&](Stores& stores, Reactor& reactor,
-                   std::function<void(Result<std::uint64_t>)> done) {
-    auto work = [&](store::Session& session) -> Task<store::Verdict> {
-      answer = co_await unit(session);
-      co_return answer.ok() ? store::Verdict::kCommit : store::Verdict::kRollback;
-    };
-    auto worked = [&answer, done](Result<store::Verdict> verdict) {
-      if (!verdict.ok() && answer.ok()) return done(verdict.error());
-      done(std::move(answer));
-    };
-    stores.backend->run(store::Mode::kWrite, reactor, Deadline::after(kPatience), std::move(work),
-                        std::move(worked));
+  auto work = [&](store::Session& session) -> Task<store::Verdict> {
+    answer = co_await unit(session);
+    co_return answer.ok() ? store::Verdict::kCommit : store::Verdict::kRollback;
   };
-  return withStores<std::uint64_t>(settings, start);
+  auto verdict = (*runner)->run(store::Mode::kWrite, work);
+  if (!verdict.ok() && answer.ok()) return std::move(verdict).error();
+  return answer;
 }
 
 Result<std::vector<std::string>> migratePostgres(const Settings& settings, bool dry_run) {
@@ -114,11 +77,10 @@ Result<std::vector<std::string>> migrate(const Settings& settings, bool dry_run)
 }
 
 Result<void> flushCache(const Settings& settings) {
-  auto start = [](Stores& stores, Reactor& reactor, std::function<void(Result<bool>)> done) {
-    stores.cache->flush(reactor, std::move(done));
-  };
-  auto flushed = withStores<bool>(settings, start);
-  if (!flushed.ok()) return flushed.error();
+  auto runner = StoreRunner::open(settings);
+  if (!runner.ok()) return std::move(runner).error();
+  auto flushed = (*runner)->flushCache();
+  if (!flushed.ok()) return std::move(flushed).error();
   return {};
 }
 

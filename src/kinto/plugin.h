@@ -58,7 +58,9 @@ class Plugin {
     kAfterWrite = 4,
     kCommitted = 8,
     kHello = 16,
-    kAnswered = 32
+    kAnswered = 32,
+    kBeforeCascade = 64,
+    kBeforeCommit = 128
   };
 
   virtual ~Plugin() = default;
@@ -74,7 +76,12 @@ class Plugin {
 
   // In the transaction. false: call.answer holds an error. May run again when the transaction is.
   virtual Task<bool> beforeWrite(store::Session&, Call&, Draft&) { co_return true; }
+  // Once the object itself is stored or deleted, while what lies below it is still there.
+  virtual Task<bool> beforeCascade(store::Session&, Call&, Event&) { co_return true; }
   virtual Task<bool> afterWrite(store::Session&, Call&, const Event&) { co_return true; }
+  // After the last change of a request, or of a whole batch, that is about to be committed. The
+  // call is the top-level one; its exchange has the events.
+  virtual Task<bool> beforeCommit(store::Session&, Call&) { co_return true; }
 
   // Loop thread, once the events are durable, in order.
   virtual void committed(const std::vector<Event>&) const {}

@@ -32,5 +32,9 @@ Result<void> createUser(const Settings& settings, const std::string& name,
 // Keeps the newest `keep` tombstones of each list of these resources. Returns how many went.
 Result<std::uint64_t> purgeDeleted(const Settings& settings,
                                    const std::vector<std::string>& resources, std::uint64_t keep);
+// Counts anew what each bucket and collection holds and stores it for the quotas plugin, one
+// transaction per bucket; a server may run meanwhile. `dry_run` stores nothing. Returns a line per
+// collection and bucket.
+Result<std::vector<std::string>> rebuildQuotas(const Settings& settings, bool dry_run);
 
 }  // namespace godwit::kinto

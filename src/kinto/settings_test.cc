@@ -145,11 +145,13 @@ TEST_F(SettingsTest, slips_and_settings_without_effect_are_warned_of) {
 }
 
 TEST_F(SettingsTest, what_is_not_enforced_is_said_so) {
-  app("kinto.includes = kinto.plugins.quotas kinto.plugins.history\n"
-      "kinto.quotas.bucket_max_bytes = 1000\n");
+  app("kinto.includes = kinto.plugins.signer kinto.plugins.history\n"
+      "kinto.profiler_enabled = true\n"
+      "kinto.quotas.collection_blog_max_items = 10\n");
   std::string said = warnings(good());
-  EXPECT_NE(said.find("'quotas.bucket_max_bytes' has no effect"), std::string::npos) << said;
-  EXPECT_NE(said.find("'kinto.plugins.quotas' is not built in"), std::string::npos) << said;
+  EXPECT_NE(said.find("'profiler_enabled' has no effect"), std::string::npos) << said;
+  EXPECT_NE(said.find("'kinto.plugins.signer' is not built in"), std::string::npos) << said;
+  EXPECT_EQ(said.find("quotas"), std::string::npos) << said;
   EXPECT_EQ(said.find("history"), std::string::npos) << said;
 }
 

@@ -119,6 +119,49 @@ TEST_F(MaintenanceTest, flush_cache_works_on_every_local_cache) {
   EXPECT_TRUE(flushCache(settings({{"cache_backend", "memory", "--set"}})).ok());
 }
 
+TEST_F(MaintenanceTest, rebuild_quotas_counts_anew_unless_it_only_tells) {
+  inStore([](store::Session& s) -> Task<store::Verdict> {
+    auto put = [&s](store::Ref ref, std::string id, std::string data) -> Task<bool> {
+      store::Object object;
+      object.id = std::move(id);
+      object.data = std::move(data);
+      object.last_modified = 1'700'000'000'000;
+      auto made = co_await s.create(ref, std::move(object));
+      co_return made.ok();
+    };
+    store::Ref buckets{"bucket", ""}, collections{"collection", "/buckets/b"};
+    store::Ref records{"record", "/buckets/b/collections/c"}, quotas{"quota", "/buckets/b"};
+    EXPECT_TRUE(co_await put(buckets, "b", "{}"));
+    EXPECT_TRUE(co_await put(collections, "c", "{}"));
+    EXPECT_TRUE(co_await put(records, "r", R"({"n":1})"));
+    EXPECT_TRUE(co_await put(quotas, "bucket_info", R"({"record_count":9,"storage_size":9})"));
+    co_return store::Verdict::kCommit;
+  });
+  auto stored = [&](const char* parent, const char* id) {
+    std::string data;
+    store::Ref list{"quota", parent};
+    inStore([&](store::Session& s) -> Task<store::Verdict> {
+      auto row = co_await s.get(list, id);
+      data = row.ok() ? row->data : "";
+      co_return store::Verdict::kCommit;
+    });
+    return data;
+  };
+  std::vector<std::string> lines = {"Bucket b, collection c. Final size: 1 records, 86 bytes.",
+                                    "Bucket b. Final size: 1 collections, 1 records, 126 bytes."};
+  auto told = rebuildQuotas(settings(), true);
+  ASSERT_TRUE(told.ok()) << told.error().message;
+  EXPECT_EQ(*told, lines);
+  EXPECT_EQ(stored("/buckets/b", "bucket_info"), R"({"record_count":9,"storage_size":9})");
+  auto done = rebuildQuotas(settings(), false);
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_EQ(*done, lines);
+  EXPECT_EQ(stored("/buckets/b", "bucket_info"),
+            R"({"collection_count":1,"record_count":1,"storage_size":126})");
+  EXPECT_EQ(stored("/buckets/b/collections/c", "collection_info"),
+            R"({"record_count":1,"storage_size":86})");
+}
+
 TEST_F(MaintenanceTest, permissions_stay_with_the_objects) {
   auto stores =
       openStores(settings({{"storage_backend", "memory", "--set"},

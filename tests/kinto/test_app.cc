@@ -84,6 +84,21 @@ std::string TestApp::userId(std::string_view name) const {
          auth::hmacSha256Hex(app_->config().userid_hmac_secret, std::string(name) + ":secret");
 }
 
+std::string TestApp::inStore(const std::function<Task<std::string>(store::Session&)>& unit) {
+  std::string made;
+  auto work = [&](store::Session& session) -> Task<store::Verdict> {
+    made = co_await unit(session);
+    co_return store::Verdict::kCommit;
+  };
+  std::promise<bool> done;
+  reactor_->post([&] {
+    backend_->run(store::Mode::kWrite, *reactor_, Deadline::after(std::chrono::seconds(60)), work,
+                  [&](Result<store::Verdict> r) { done.set_value(r.ok()); });
+  });
+  if (!done.get_future().get()) std::abort();
+  return made;
+}
+
 Seen TestApp::send(std::string_view method, std::string_view path, std::string_view as,
                    std::string_view body, HeaderList headers) {
   if (!as.empty()) {

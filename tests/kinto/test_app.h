@@ -67,6 +67,8 @@ class TestApp {
   // The prefixed user id of `name`.
   [[nodiscard]] std::string userId(std::string_view name) const;
   [[nodiscard]] const App& app() const { return *app_; }
+  // Runs `unit` in a write transaction of its own, beside the API; returns what it made.
+  std::string inStore(const std::function<Task<std::string>(store::Session&)>& unit);
 
  private:
   std::string folder_;  // of a file backend, removed at the end

@@ -9,6 +9,7 @@
 #include "kinto/plugins/history.h"
 #include "kinto/plugins/metrics.h"
 #include "kinto/plugins/permissions_list.h"
+#include "kinto/plugins/quotas.h"
 #include "kinto/plugins/schema_validation.h"
 #include "kinto/plugins/user_data.h"
 
@@ -22,11 +23,12 @@ struct Row {
 
 // In the order in which hooks run: schemas judge what was sent, history records what was written.
 constexpr Row kPlugins[] = {
-    {"accounts", makeAccountsPlugin},     {"default_bucket", makeDefaultBucketPlugin},
-    {"schema", makeSchemaPlugin},         {"permissions", makePermissionsPlugin},
-    {"history", makeHistoryPlugin},       {"flush", makeFlushPlugin},
-    {"counters", makeCountersPlugin},     {"user_data", makeUserDataPlugin},
-    {"prometheus", makePrometheusPlugin}, {"statsd", makeStatsdPlugin},
+    {"accounts", makeAccountsPlugin},  {"default_bucket", makeDefaultBucketPlugin},
+    {"schema", makeSchemaPlugin},      {"permissions", makePermissionsPlugin},
+    {"history", makeHistoryPlugin},    {"quotas", makeQuotasPlugin},
+    {"flush", makeFlushPlugin},        {"counters", makeCountersPlugin},
+    {"user_data", makeUserDataPlugin}, {"prometheus", makePrometheusPlugin},
+    {"statsd", makeStatsdPlugin},
 };
 
 std::string_view bareName(std::string_view include) {
