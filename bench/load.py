@@ -62,9 +62,9 @@ def wait_for(url, timeout=30):
             time.sleep(0.002)
 
 
-def wrk(url, seconds, connections, script=None, headers=()):
+def wrk(url, seconds, connections, script=None, headers=(), pin=True):
     """(answers, answers per second, failed answers, p50 ms, p99 ms)"""
-    command = ["taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
+    command = [*(["taskset", "-c", CLIENT_CORE] if pin else []), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency"]
     for h in headers:
         command += ["-H", h]
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as f:

@@ -86,6 +86,16 @@ Task<bool> ResourceRun::load() {
                           resource_.depth > 1 ? op_.uris[resource_.depth - 2] : std::string()};
     spec.id = above.substr(above.rfind('/') + 1);
   }
+  // Whoever will look at the parent next has it from the same look.
+  bool reads = call_.method == Method::kGet || call_.method == Method::kHead;
+  bool with_above = !op_.id.empty() && resource_.parent_must_exist && !op_.invalid_parent &&
+                    (!reads || !call_.identity);
+  if (with_above) {
+    const std::string& above = op_.uris[resource_.depth - 1];
+    spec.above = store::Ref{resource_.parent->name,
+                            resource_.depth > 1 ? op_.uris[resource_.depth - 2] : std::string()};
+    spec.above_id = above.substr(above.rfind('/') + 1);
+  }
   auto loaded = co_await s_.load(spec);
   if (!loaded.ok()) co_return failed(loaded.error());
   op_.loaded = std::move(*loaded);
@@ -94,6 +104,9 @@ Task<bool> ResourceRun::load() {
   if (op_.id.empty() && resource_.parent_must_exist) {
     op_.above = std::move(op_.loaded.object);
     op_.loaded.object.reset();
+  } else if (with_above) {
+    op_.above = std::move(op_.loaded.above);
+    looked_above_ = true;
   }
   co_return !resource_.admit || resource_.admit(call_);
 }
@@ -102,7 +115,7 @@ Task<bool> ResourceRun::loadAbove() {
   if (!resource_.parent_must_exist || op_.above) co_return true;
   const std::string& uri = op_.uris[resource_.depth - 1];
   std::string id = uri.substr(uri.rfind('/') + 1);
-  if (!op_.id.empty() && !op_.invalid_parent) {
+  if (!op_.id.empty() && !op_.invalid_parent && !looked_above_) {
     store::Ref ref{resource_.parent->name,
                    resource_.depth > 1 ? op_.uris[resource_.depth - 2] : std::string()};
     auto above = co_await s_.get(ref, id);

@@ -66,6 +66,7 @@ class ResourceRun {
   void mergePermissions(Draft& draft);
   void answerPatched(const store::Object& written, const json::Value& applied,
                      const json::Value& before);
+  [[nodiscard]] bool endsHere() const;
   Task<bool> changed(const Event& event);
   [[nodiscard]] Event makeEvent(Action action, const store::Object& object) const;
 
@@ -77,6 +78,7 @@ class ResourceRun {
   Operation& op_;
   const Resource& resource_;
   const Config& config_;
+  bool looked_above_ = false;  // op_.above tells whether the parent exists
 };
 
 // What follows from a change: what lies below a deleted object goes, and group membership follows

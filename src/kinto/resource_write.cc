@@ -71,6 +71,13 @@ Event ResourceRun::makeEvent(Action action, const store::Object& object) const {
   return event;
 }
 
+// Does the whole request end with the write at hand?
+bool ResourceRun::endsHere() const {
+  const Exchange& exchange = call_.exchange;
+  return &exchange.call == &call_ && !exchange.batch && call_.app().afterWrite().empty() &&
+         resource_.name != "group";  // a group's members follow
+}
+
 Task<bool> ResourceRun::changed(const Event& event) {
   Event copy = event;
   co_return co_await followChange(s_, call_, std::move(copy));
@@ -112,16 +119,6 @@ Task<bool> ResourceRun::write(Draft& draft, store::Object& written,
     if (!co_await plugin->beforeWrite(s_, call_, draft)) co_return false;
   }
   bool create = draft.action == Action::kCreate;
-  store::Object wanted = draft.object;
-  if (create) {
-    auto created = co_await s_.create(op_.ref, std::move(wanted));
-    if (!created.ok()) co_return failed(created.error());
-    written = std::move(*created);
-  } else {
-    auto updated = co_await s_.update(op_.ref, std::move(wanted));
-    if (!updated.ok()) co_return failed(updated.error());
-    written = std::move(*updated);
-  }
   permissions = create ? store::Permissions() : storedPermissions();
   for (const auto& [name, principals] : draft.permissions) {
     auto* existing = principalsOf(permissions, name);
@@ -146,10 +143,17 @@ Task<bool> ResourceRun::write(Draft& draft, store::Object& written,
       }
     }
   }
-  if (!to_store.empty()) {
-    auto replaced = co_await s_.replaceAces(draft.uri, to_store);
-    if (!replaced.ok()) co_return failed(replaced.error());
-  }
+  store::Put put;
+  put.ref = op_.ref;
+  put.object = draft.object;
+  put.create = create;
+  put.fresh = create && op_.id.empty();
+  put.uri = draft.uri;
+  put.permissions = std::move(to_store);
+  put.last = endsHere();
+  auto done = co_await s_.put(std::move(put));
+  if (!done.ok()) co_return failed(done.error());
+  written = std::move(*done);
   Event event = makeEvent(draft.action, written);
   if (draft.old) event.old = *draft.old;
   co_return co_await changed(event);

@@ -15,7 +15,18 @@ R LocalSession::noted(R result) {
   return result;
 }
 
-Task<Result<Loaded>> LocalSession::load(const LoadSpec& spec) { co_return store_.load(spec); }
+Task<Result<Loaded>> LocalSession::load(const LoadSpec& spec) {
+  auto loaded = store_.load(spec);
+  if (loaded.ok() && spec.above) {
+    auto above = store_.get(*spec.above, spec.above_id);
+    if (above.ok()) {
+      loaded->above = std::move(*above);
+    } else if (above.error().code != ErrorCode::kNotFound) {
+      co_return std::move(above).error();
+    }
+  }
+  co_return loaded;
+}
 
 Task<Result<Timestamp>> LocalSession::timestamp(const Ref& ref) {
   co_return noted(store_.timestamp(ref, writable_));

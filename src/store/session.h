@@ -39,6 +39,8 @@ class Session {
   virtual Task<Result<Object>> get(const Ref& ref, std::string_view id) = 0;  // kNotFound
   // Replaces the object, or creates it (and replaces a tombstone).
   virtual Task<Result<Object>> update(const Ref& ref, Object object) = 0;
+  // create() or update(), and replaceAces() where there are permissions, in one step.
+  virtual Task<Result<Object>> put(Put put);
   // Leaves a tombstone and returns it. kNotFound when missing or deleted already.
   virtual Task<Result<Object>> remove(const Ref& ref, std::string_view id, Timestamp requested) = 0;
   // The parent may be a pattern, as in removeAll: the objects of all lists of that resource.

@@ -88,6 +88,8 @@ struct LoadSpec {
   std::vector<std::string> uris;  // objects whose ACEs are wanted: the target and its ancestors
   std::optional<Ref> ref;         // with id: the object itself
   std::string id;
+  std::optional<Ref> above;  // with above_id: one more object, its parent for example
+  std::string above_id;
 };
 
 struct Loaded {
@@ -95,6 +97,22 @@ struct Loaded {
   std::vector<std::string> groups;
   std::vector<Ace> aces;
   std::optional<Object> object;  // absent when missing; a tombstone counts as missing
+  std::optional<Object> above;   // likewise
+};
+
+// One object to be written, with its permissions.
+struct Put {
+  Ref ref;
+  Object object;
+  bool create = false;      // kConflict when a live object has that id; else what is there goes
+  bool fresh = false;       // the id was drawn at random just now: nothing can have it
+  std::string uri;          // whose permissions, and
+  Permissions permissions;  // those to replace, as Session::replaceAces does; may be empty
+  // Nothing of this unit of work comes after it: it may be durable when it is answered. The unit
+  // must then end with kCommit unless the call failed.
+  bool last = false;
+
+  Put() = default;
 };
 
 struct DeletedObject {

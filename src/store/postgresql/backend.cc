@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/random.h"
+#include "store/postgresql/pause.h"
 #include "store/postgresql/session.h"
 
 namespace godwit::store::postgresql {
@@ -18,25 +19,6 @@ constexpr unsigned kMaxAttempts = 12;   // of one unit of work
 constexpr unsigned kOptimistic = 2;     // attempts before it locks what it reads
 constexpr unsigned kMaxReconnects = 3;  // attempts after a connection was lost
 constexpr auto kMaxPause = 100ms;
-constexpr unsigned kPatientTries = 5;  // looks at a transaction before its session is ended
-
-// Waits for a timer of the loop.
-class Pause {
- public:
-  Pause(Reactor& loop, std::chrono::milliseconds d) : loop_(loop), d_(d) {}
-  bool await_ready() const { return d_ <= 0ms; }
-  void await_suspend(std::coroutine_handle<> h) {
-    // Resumed by a post: the awaiter, and this timer with it, goes when the coroutine goes on.
-    timer_ =
-        loop_.timer(Deadline::after(d_), [h, loop = &loop_] { loop->post([h] { h.resume(); }); });
-  }
-  void await_resume() const {}
-
- private:
-  Reactor& loop_;
-  std::chrono::milliseconds d_;
-  std::unique_ptr<Reactor::Handle> timer_;
-};
 
 }  // namespace
 
@@ -107,7 +89,8 @@ Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Unit& unit) {
     if (unit.mode == Mode::kWrite && attempt > kOptimistic) {
       manner = PgSession::Manner::kPessimistic;
     }
-    PgSession session(mine.pool, lines, unit.mode, manner, unit.deadline, options_.max_fetch_size);
+    PgSession session(mine.pool, lines, mine.convoy, doubts_, unit.mode, manner, unit.deadline,
+                      options_.max_fetch_size);
     std::optional<Verdict> verdict;
     std::string thrown;
     try {
@@ -125,6 +108,11 @@ Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Unit& unit) {
     // A unit may end for its own reasons after a failure; a failure that another attempt may cure
     // comes first, since what the unit then saw was not the truth.
     bool failed = session.failure().has_value();
+    if (session.committed()) {
+      if (*verdict == Verdict::kCommit) co_return Verdict::kCommit;
+      co_return Error(ErrorCode::kInternal, "internal error",
+                      "a unit of work went back on what it had called its last change");
+    }
     if (!failed && *verdict == Verdict::kRollback) {
       co_await session.rollback();
       if (session.metNeedsWrite()) {
@@ -150,18 +138,15 @@ Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Unit& unit) {
       continue;
     }
     if (session.inDoubt()) {
-      ++in_doubt_;
       InDoubt doubt = *session.inDoubt();
-      Outcome outcome = co_await settle(mine.pool, std::move(doubt), unit.deadline);
-      if (outcome.kind != Outcome::Kind::kUnknown) ++resolved_;
+      Outcome outcome = co_await doubts_.settle(mine.pool, std::move(doubt), unit.deadline);
       if (outcome.kind == Outcome::Kind::kCommitted) co_return Verdict::kCommit;
       if (outcome.kind == Outcome::Kind::kUnknown) {
-        co_return Error(ErrorCode::kUnavailable,
-                        "The database went away; the change may or may not have been made",
-                        why.message);
+        why.unknown = true;
+        co_return toError(why);
       }
       again = true;
-    } else if (why.lost && !why.timeout) {
+    } else if (why.lost && !why.timeout && !why.unknown) {
       // Lost before its COMMIT was sent: the server rolls back.
       again = ++reconnects <= kMaxReconnects;
     }
@@ -174,67 +159,9 @@ Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Unit& unit) {
     ++retried_;
     auto most = std::min<std::chrono::milliseconds>(kMaxPause, 1ms * (1 << std::min(attempt, 7u)));
     auto drawn = randomBelow(static_cast<std::uint64_t>(most.count()) + 1);
-    co_await pause(unit.home, std::chrono::milliseconds(drawn));
+    Pause waiting(unit.home, std::chrono::milliseconds(drawn));
+    co_await waiting;
   }
-}
-
-Task<> PgBackend::pause(Reactor& loop, std::chrono::milliseconds d) {
-  Pause waiting(loop, d);
-  co_await waiting;
-}
-
-// Asks the database what became of a transaction whose COMMIT got no answer. "Committed" needs a
-// witness, a row that this very transaction wrote: after a crash the server may hand out the
-// numbers of transactions that never reached its log again.
-Task<PgBackend::Outcome> PgBackend::settle(Pool& pool, InDoubt doubt, Deadline deadline) {
-  Outcome out;
-  if (doubt.transaction == 0) co_return out;
-  bool ended = false;
-  for (unsigned tries = 0; !deadline.expired(); ++tries) {
-    auto lease = co_await pool.acquire(deadline);
-    if (lease.ok()) {
-      Params p;
-      p.integer(doubt.transaction).text(doubt.id).text(doubt.ref.parent).text(doubt.ref.resource);
-      p.integer(doubt.at);
-      auto command =
-          std::make_shared<Command>(pool.catalog().get(sql::kOutcome), std::move(p), deadline);
-      (*lease)->send(command);
-      (*lease)->sync();
-      pool.flush(*lease->operator->());
-      Answered answered(*command);
-      co_await answered;
-      const Reply& reply = command->reply;
-      if (reply.ok() && reply.rows() == 1 && !reply.null(0, 0)) {
-        std::string state(reply.text(0, 0));
-        if (state == "aborted") {
-          out.kind = Outcome::Kind::kAborted;
-          co_return out;
-        }
-        if (state == "committed") {
-          if (reply.boolean(0, 1)) out.kind = Outcome::Kind::kCommitted;
-          co_return out;
-        }
-        if (!ended && tries >= kPatientTries) {
-          // Its session still waits for a client that will not come back, and holds locks.
-          ended = true;
-          Params who;
-          who.integer(doubt.transaction).integer(doubt.backend_pid);
-          auto end = std::make_shared<Command>(pool.catalog().get(sql::kEndBackend), std::move(who),
-                                               deadline);
-          (*lease)->send(end);
-          (*lease)->sync();
-          pool.flush(*lease->operator->());
-          Answered done(*end);
-          co_await done;
-        }
-      } else if (reply.ok()) {
-        co_return out;  // too old to be known
-      }
-    }
-    auto wait = std::chrono::milliseconds(20 + randomBelow(30) * std::min(tries + 1, 4u));
-    co_await pause(pool.loop(), wait);
-  }
-  co_return out;
 }
 
 void PgBackend::ping(Reactor& home, Deadline deadline, bool write, std::function<void(bool)> done) {
@@ -282,8 +209,8 @@ PgBackend::Counters PgBackend::counters(Reactor& home) {
   out.pool = pool(home).stats();
   out.retried = retried_;
   out.snapshots = snapshots_;
-  out.in_doubt = in_doubt_;
-  out.resolved = resolved_;
+  out.in_doubt = doubts_.met();
+  out.resolved = doubts_.resolved();
   return out;
 }
 

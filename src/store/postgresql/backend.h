@@ -43,20 +43,17 @@ class PgBackend final : public Backend {
   struct Unit;
   struct PerLoop {
     PerLoop(Reactor& loop, const Options& options, std::shared_ptr<Resolver> resolver)
-        : pool(loop, options, options.url, std::move(resolver)), lines(pool) {}
+        : pool(loop, options, options.url, std::move(resolver)),
+          lines(pool),
+          convoy(pool, options.share_commits) {}
     Pool pool;
     Lines lines;
+    Convoy convoy;
   };
   PerLoop& perLoop(Reactor& home);
-  struct Outcome {
-    enum class Kind : std::uint8_t { kUnknown, kCommitted, kAborted };
-    Kind kind = Kind::kUnknown;
-  };
 
   Task<Result<Verdict>> perform(PerLoop& mine, Unit& unit);
-  Task<Outcome> settle(Pool& pool, InDoubt doubt, Deadline deadline);
   Task<bool> beat(Pool& pool, Deadline deadline, bool write);
-  static Task<> pause(Reactor& loop, std::chrono::milliseconds d);
   void finished();
 
   // Set once
@@ -66,8 +63,7 @@ class PgBackend final : public Backend {
 
   std::atomic<std::uint64_t> retried_{0};
   std::atomic<std::uint64_t> snapshots_{0};
-  std::atomic<std::uint64_t> in_doubt_{0};
-  std::atomic<std::uint64_t> resolved_{0};
+  Doubts doubts_;
   std::mutex mu_;
   std::condition_variable idle_;
   std::unordered_map<Reactor*, std::unique_ptr<PerLoop>> loops_;  // guarded by mu_

@@ -16,9 +16,10 @@ struct Command {
   std::shared_ptr<const Statement> statement;
   Params params;
   Deadline deadline;
-  bool alone = false;     // not in one Sync group with others any more
-  bool once = false;      // changes something: not sent again when its answer is lost
-  unsigned attempts = 0;  // times sent
+  bool alone = false;      // not in one Sync group with others any more
+  bool once = false;       // changes something: not sent again when its answer is lost
+  unsigned attempts = 0;   // times sent
+  bool needs_row = false;  // fails with 22012 where its condition does not hold
 
   bool done = false;
   bool skipped = false;  // not run, since an earlier statement of its group failed

@@ -20,6 +20,9 @@ constexpr const char* kSetup =
     " set_config('lock_timeout', '0', false), set_config('statement_timeout', '60000', false),"
     " set_config('default_transaction_isolation', 'read committed', false),"
     " set_config('standard_conforming_strings', 'on', false),"
+    // Statements are prepared once and their plans do not depend on values; what does is planned
+    // apart (sql::kPlanForValues). Left alone, the server plans those with arrays every time.
+    " set_config('plan_cache_mode', 'force_generic_plan', false),"
     " pg_is_in_recovery()";
 // The server then notices within a second that a client has gone, also while a statement runs.
 constexpr const char* kCheckClient =

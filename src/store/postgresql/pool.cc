@@ -105,6 +105,17 @@ Task<Result<Lease>> Pool::acquire(Deadline deadline) {
   co_return Lease(*this, *waiter.got);
 }
 
+void Pool::limitStatements(Lease& lease, int timeout_ms) {
+  if (lease->timeout_ms == timeout_ms || !lease->ready()) return;
+  lease->timeout_ms = timeout_ms;
+  // In a group of its own: within a transaction that rolls back it would be undone.
+  Params p;
+  p.ownText(std::to_string(timeout_ms));
+  auto statement = catalog_.get("SELECT set_config('statement_timeout', $1, false)");
+  lease->send(std::make_shared<Command>(std::move(statement), std::move(p), Deadline::never()));
+  lease->sync();
+}
+
 void Pool::flush(Connection& c) {
   c.flush();
   arm();

@@ -71,6 +71,8 @@ class Pool final : private Connection::Owner {
   void read(CommandPtr command);
   // kUnavailable when none can be had in time.
   Task<Result<Lease>> acquire(Deadline deadline);
+  // Sets the session's statement_timeout; what is sent next obeys it.
+  void limitStatements(Lease& lease, int timeout_ms);
   // Sends what the caller has put into a leased connection.
   void flush(Connection& c);
   // Resumes a coroutine with the next that have an answer, not from inside.

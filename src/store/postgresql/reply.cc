@@ -13,6 +13,7 @@ bool startsWith(const std::string& s, std::string_view prefix) { return s.starts
 }  // namespace
 
 bool Failure::retryable() const {
+  if (unknown) return false;
   if (is("40001") || is("40P01") || is(kStaleRead) || is(kNeedsSnapshot)) return true;
   // 55P03: a lock was not available. 23505: keys are only ever taken by a concurrent writer, since
   // every statement handles the ones it can see.
@@ -26,6 +27,10 @@ bool Failure::fatal() const {
 
 Error toError(const Failure& f) {
   std::string detail = f.sqlstate.empty() ? f.message : f.sqlstate + ": " + f.message;
+  if (f.unknown) {
+    return Error(ErrorCode::kUnavailable,
+                 "The database went away; the change may or may not have been made", detail);
+  }
   if (f.timeout || f.is("57014")) {
     return Error(ErrorCode::kTimeout, "The database did not answer in time", detail);
   }

@@ -21,6 +21,7 @@ struct Failure {
   bool lost = false;       // the connection died; what it was doing may or may not have happened
   bool timeout = false;    // the request's deadline passed
   bool refused = false;    // no connection could be had
+  bool unknown = false;    // what was to be changed may or may not have been
 
   [[nodiscard]] bool is(std::string_view state) const { return sqlstate == state; }
   // Running the whole unit of work again may succeed: serialisation, deadlock, a timestamp or key

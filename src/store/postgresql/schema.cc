@@ -38,8 +38,7 @@ CREATE TABLE IF NOT EXISTS objects (
     resource_name TEXT COLLATE "C" NOT NULL,
     last_modified TIMESTAMP NOT NULL,
     data JSONB NOT NULL DEFAULT '{}'::JSONB,
-    deleted BOOLEAN NOT NULL,
-    PRIMARY KEY (id, parent_id, resource_name)
+    deleted BOOLEAN NOT NULL
 );
 CREATE UNIQUE INDEX IF NOT EXISTS idx_objects_parent_id_resource_name_last_modified
     ON objects (parent_id, resource_name, last_modified DESC);
@@ -51,6 +50,17 @@ CREATE INDEX IF NOT EXISTS idx_objects_parent_id_record_last_modified
     ON objects (parent_id, last_modified DESC) WHERE resource_name = 'record';
 CREATE INDEX IF NOT EXISTS idx_objects_history_userid_and_resourcename
     ON objects ((data->'user_id'), (data->'resource_name')) WHERE resource_name = 'history';
+
+-- The youngest index: the planner prefers it to others that look as good, as all do to it before
+-- the first ANALYZE.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_constraint
+                    WHERE conrelid = 'objects'::REGCLASS AND contype = 'p') THEN
+        ALTER TABLE objects ADD PRIMARY KEY (id, parent_id, resource_name);
+    END IF;
+END;
+$$;
 
 CREATE TABLE IF NOT EXISTS timestamps (
     parent_id TEXT COLLATE "C" NOT NULL,
@@ -100,8 +110,7 @@ CREATE TABLE IF NOT EXISTS user_principals (
 CREATE TABLE IF NOT EXISTS access_control_entries (
     object_id TEXT COLLATE "C",
     permission TEXT,
-    principal TEXT,
-    PRIMARY KEY (object_id, permission, principal)
+    principal TEXT
 );
 CREATE INDEX IF NOT EXISTS idx_access_control_entries_object_id
     ON access_control_entries (object_id);
@@ -109,6 +118,14 @@ CREATE INDEX IF NOT EXISTS idx_access_control_entries_permission
     ON access_control_entries (permission);
 CREATE INDEX IF NOT EXISTS idx_access_control_entries_principal
     ON access_control_entries (principal);
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_constraint
+                    WHERE conrelid = 'access_control_entries'::REGCLASS AND contype = 'p') THEN
+        ALTER TABLE access_control_entries ADD PRIMARY KEY (object_id, permission, principal);
+    END IF;
+END;
+$$;
 )sql";
 
 constexpr std::string_view kCacheTable = R"sql(

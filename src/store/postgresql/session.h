@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "store/backend.h"
+#include "store/postgresql/convoy.h"
+#include "store/postgresql/doubt.h"
 #include "store/postgresql/pool.h"
 #include "store/postgresql/query_sql.h"
 #include "store/postgresql/ride.h"
@@ -15,14 +17,9 @@
 
 namespace godwit::store::postgresql {
 
-// A transaction whose COMMIT was sent and not answered: how to find out what became of it.
-struct InDoubt {
-  std::int64_t transaction = 0;
-  std::int64_t backend_pid = 0;
-  Ref ref;  // an object it wrote
-  std::string id;
-  std::int64_t at = 0;  // its timestamp, in microseconds
-};
+// statement_timeout in ms for a deadline: the next step above, so that sessions seldom have to
+// change it. The exact deadline is held by the pool.
+int statementTimeout(Deadline deadline);
 
 // One attempt at one unit of work. Loop thread only.
 //
@@ -32,7 +29,10 @@ struct InDoubt {
 // A write takes its connection as late as it can: what it reads before its first change travels
 // with everybody's reads, and the change is made on condition that what was read still holds (else
 // the attempt fails as retryable). From then on it is a transaction that holds the list's lock.
-// Statements without a result are sent and not waited for; their failure fails the commit.
+// Statements without a result are sent and not waited for; their failure fails the commit. A unit
+// that writes more than one object of a list knows, having its lock and its newest timestamp, which
+// ones follow, and does not wait for those either. A unit that ends with its only write hands it to
+// the convoy, which commits it.
 class PgSession final : public Session {
  public:
   enum class Manner : std::uint8_t {
@@ -42,10 +42,12 @@ class PgSession final : public Session {
   };
 
   // `lines`: share commits with other units of this loop; nullptr: do not.
-  PgSession(Pool& pool, Lines* lines, Mode mode, Manner manner, Deadline deadline,
-            std::uint64_t max_fetch)
+  PgSession(Pool& pool, Lines* lines, Convoy& convoy, Doubts& doubts, Mode mode, Manner manner,
+            Deadline deadline, std::uint64_t max_fetch)
       : pool_(pool),
         lines_(lines),
+        convoy_(convoy),
+        doubts_(doubts),
         mode_(mode),
         manner_(manner),
         deadline_(deadline),
@@ -55,6 +57,8 @@ class PgSession final : public Session {
   Task<Result<void>> commit();
   Task<> rollback();
 
+  // Its last write is durable already: commit() has nothing to do, rollback() comes too late.
+  [[nodiscard]] bool committed() const { return committed_; }
   [[nodiscard]] bool metNeedsWrite() const { return met_needs_write_; }
   // The first failure; every later call answered the same.
   [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
@@ -67,6 +71,7 @@ class PgSession final : public Session {
   Task<Result<Object>> create(const Ref& ref, Object object) override;
   Task<Result<Object>> get(const Ref& ref, std::string_view id) override;
   Task<Result<Object>> update(const Ref& ref, Object object) override;
+  Task<Result<Object>> put(Put put) override;
   Task<Result<Object>> remove(const Ref& ref, std::string_view id, Timestamp requested) override;
   Task<Result<std::vector<Object>>> list(const Ref& ref, const Query& query) override;
   Task<Result<std::uint64_t>> count(const Ref& ref, const Query& query) override;
@@ -104,8 +109,28 @@ class PgSession final : public Session {
     std::optional<std::int64_t> at;
   };
 
-  // Runs a statement and waits. On the transaction when there is one, else: kLane with everybody's
-  // reads, kOwn on a leased connection.
+  // The newest timestamp of a list that is locked, and when it was, by the wall clock.
+  struct Newest {
+    Ref ref;
+    Timestamp at = 0;
+    Timestamp seen_ms = 0;
+    bool now_like = false;  // it was the time of the moment, not one from the future
+  };
+  // One object to be written or removed.
+  struct Change {
+    const Ref& ref;
+    Object object;
+    bool create = false;
+    bool remove = false;
+    bool fresh = false;
+    bool last = false;
+    std::string uri;
+    Permissions permissions;
+    explicit Change(const Ref& r) : ref(r) {}
+  };
+
+  // Runs a statement and waits. In the transaction when there is one, else: kLane with everybody's
+  // reads, kOwn in a transaction, with a plan made for its values.
   enum class Where : std::uint8_t { kLane, kOwn };
   Task<Result<Reply>> ask(std::string_view sql, Params params, Where where);
   // Runs a statement in the transaction, which it begins if need be.
@@ -122,7 +147,8 @@ class PgSession final : public Session {
   void settleRiders(bool committed, bool in_doubt, const Failure& why);
   void leaveLine();
   Task<Reply> answerOf(CommandPtr command);
-  CommandPtr put(std::string_view sql, Params params);
+  CommandPtr queue(std::string_view sql, Params params);
+  Task<Result<void>> planForValues();
 
   void endRead();
   Error fail(const Failure& failure);
@@ -133,12 +159,22 @@ class PgSession final : public Session {
   Seen* seen(const Ref& ref, std::string_view id);
   [[nodiscard]] bool locked(const Ref& ref) const;
   Task<Result<void>> beforeRead(const Ref& ref);
-  Task<Result<Object>> write(const Ref& ref, Object object, bool create);
+  Task<Result<Object>> write(Change change);
+  Task<Result<Object>> writeLast(Change change, std::string_view sql, Params params);
+  Result<Object> refused(const Change& change);
+  Result<Object> written(Change& change, const Reply& reply);
+  [[nodiscard]] std::optional<Timestamp> following(const Ref& ref) const;
+  void noteNewest(const Ref& ref, Timestamp at);
   Task<Result<void>> keepTimestamps(const Ref& ref);
-  Result<Object> written(const Ref& ref, Object object, const Reply& reply);
+  // What earlier reads told may not hold any more: of this object, of these URIs, of all.
+  void touch(const Ref& ref, std::string_view id);
+  void touch(std::string_view uri);
+  void touchAll();
 
   Pool& pool_;
   Lines* const lines_;
+  Convoy& convoy_;
+  Doubts& doubts_;
   const Mode mode_;
   const Manner manner_;
   const Deadline deadline_;
@@ -147,6 +183,8 @@ class PgSession final : public Session {
   Lease lease_;
   bool in_transaction_ = false;
   bool changed_ = false;
+  bool committed_ = false;
+  bool plans_for_values_ = false;
   bool met_needs_write_ = false;
   std::optional<Failure> failure_;
   std::optional<InDoubt> witness_;
@@ -158,6 +196,8 @@ class PgSession final : public Session {
   Ref ride_list_;
   std::vector<Seen> seen_;
   std::vector<Ref> locked_;
+  std::vector<Newest> newest_;
+  std::optional<std::pair<LoadSpec, Loaded>> loaded_;  // the last load of a write
 };
 
 }  // namespace godwit::store::postgresql

@@ -35,6 +35,7 @@ Task<Result<std::vector<std::string>>> PgSession::userPrincipals(std::string_vie
 
 Task<Result<void>> PgSession::addUserPrincipal(std::string_view user, std::string_view principal) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  loaded_.reset();
   Params p;
   p.ownText(std::string(user)).ownText(std::string(principal));
   auto sent = co_await send(sql::kAddGroup, std::move(p));
@@ -44,6 +45,7 @@ Task<Result<void>> PgSession::addUserPrincipal(std::string_view user, std::strin
 Task<Result<void>> PgSession::removeUserPrincipal(std::string_view user,
                                                   std::string_view principal) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  loaded_.reset();
   Params p;
   p.ownText(std::string(user)).ownText(std::string(principal));
   auto sent = co_await send(sql::kRemoveGroup, std::move(p));
@@ -52,6 +54,7 @@ Task<Result<void>> PgSession::removeUserPrincipal(std::string_view user,
 
 Task<Result<void>> PgSession::removePrincipal(std::string_view principal_pattern) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  loaded_.reset();
   Params p;
   p.ownText(likePattern(principal_pattern));
   auto sent = co_await send(sql::kRemovePrincipal, std::move(p));
@@ -71,6 +74,7 @@ Task<Result<std::vector<Ace>>> PgSession::aces(const std::vector<std::string>& u
 Task<Result<void>> PgSession::replaceAces(std::string_view uri, const Permissions& permissions) {
   if (auto e = blocked(true)) co_return std::move(*e);
   if (permissions.empty()) co_return Result<void>();
+  touch(uri);
   std::vector<std::string> named;
   std::vector<std::string> kinds;
   std::vector<std::string> principals;
@@ -89,6 +93,7 @@ Task<Result<void>> PgSession::replaceAces(std::string_view uri, const Permission
 
 Task<Result<void>> PgSession::addAce(const Ace& ace) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  touch(ace.uri);
   Params p;
   p.ownText(ace.uri).ownText(ace.permission).ownText(ace.principal);
   auto sent = co_await send(sql::kAddAce, std::move(p));
@@ -97,6 +102,7 @@ Task<Result<void>> PgSession::addAce(const Ace& ace) {
 
 Task<Result<void>> PgSession::removeAce(const Ace& ace) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  touch(ace.uri);
   Params p;
   p.ownText(ace.uri).ownText(ace.permission).ownText(ace.principal);
   auto sent = co_await send(sql::kRemoveAce, std::move(p));
@@ -105,6 +111,7 @@ Task<Result<void>> PgSession::removeAce(const Ace& ace) {
 
 Task<Result<void>> PgSession::removeAces(const std::vector<std::string>& uri_patterns) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  for (const auto& uri : uri_patterns) touch(uri);
   std::vector<std::string> exact;
   for (const auto& pattern : uri_patterns) {
     if (!isGlob(pattern)) {

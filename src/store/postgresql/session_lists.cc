@@ -113,9 +113,11 @@ Task<Result<std::vector<DeletedObject>>> PgSession::removeAll(const Ref& ref, co
       " WHERE o.id = c.id AND o.parent_id = c.parent_id AND o.resource_name = c.resource_name"
       " AND NOT o.deleted RETURNING o.id, o.parent_id, o.last_modified, c.n)"
       " SELECT id, parent_id, last_modified, txid_current() FROM gone ORDER BY n");
+  auto planned = co_await planForValues();
+  if (!planned.ok()) co_return std::move(planned).error();
   auto reply = co_await change(q.sql(), std::move(q.params()));
   if (!reply.ok()) co_return std::move(reply).error();
-  seen_.clear();  // some of it may be gone now
+  touchAll();
   std::vector<DeletedObject> out;
   out.reserve(static_cast<std::size_t>(reply->rows()));
   for (int i = 0; i < reply->rows(); ++i) {
@@ -139,6 +141,7 @@ Task<Result<std::vector<DeletedObject>>> PgSession::removeAll(const Ref& ref, co
 Task<Result<std::uint64_t>> PgSession::purgeTombstones(const Ref& ref,
                                                        std::optional<Timestamp> before) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  touchAll();
   auto kept = co_await keepTimestamps(ref);
   if (!kept.ok()) co_return std::move(kept).error();
   SqlBuilder q;
@@ -149,6 +152,8 @@ Task<Result<std::uint64_t>> PgSession::purgeTombstones(const Ref& ref,
     q.raw(" AND last_modified < (TIMESTAMP 'epoch' + ").number(*before);
     q.raw(" * INTERVAL '1 millisecond')");
   }
+  auto planned = co_await planForValues();
+  if (!planned.ok()) co_return std::move(planned).error();
   auto reply = co_await change(q.sql(), std::move(q.params()));
   if (!reply.ok()) co_return std::move(reply).error();
   co_return reply->affected();
@@ -157,6 +162,7 @@ Task<Result<std::uint64_t>> PgSession::purgeTombstones(const Ref& ref,
 Task<Result<std::uint64_t>> PgSession::trimTombstones(std::string_view resource,
                                                       std::uint64_t keep) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  touchAll();
   Ref every;
   every.resource = resource;
   every.parent = "*";
@@ -174,6 +180,8 @@ Task<Result<std::uint64_t>> PgSession::trimTombstones(std::string_view resource,
       ") AS r WHERE o.id = r.id AND o.parent_id = r.parent_id"
       " AND o.resource_name = r.resource_name AND o.deleted AND r.n > ");
   q.number(static_cast<std::int64_t>(keep));
+  auto planned = co_await planForValues();
+  if (!planned.ok()) co_return std::move(planned).error();
   auto reply = co_await change(q.sql(), std::move(q.params()));
   if (!reply.ok()) co_return std::move(reply).error();
   co_return reply->affected();
@@ -196,14 +204,17 @@ Task<Result<std::uint64_t>> PgSession::trimObjects(const Ref& ref, const Query& 
   q.raw(
       ") AS r WHERE o.id = r.id AND o.parent_id = r.parent_id"
       " AND o.resource_name = r.resource_name AND NOT o.deleted");
+  auto planned = co_await planForValues();
+  if (!planned.ok()) co_return std::move(planned).error();
   auto reply = co_await change(q.sql(), std::move(q.params()));
   if (!reply.ok()) co_return std::move(reply).error();
-  seen_.clear();
+  touchAll();
   co_return reply->affected();
 }
 
 Task<Result<void>> PgSession::removeTimestamps(std::string_view parent_pattern) {
   if (auto e = blocked(true)) co_return std::move(*e);
+  touchAll();
   Ref every;
   every.parent = parent_pattern;
   SqlBuilder q;
@@ -248,7 +259,7 @@ Task<Result<void>> PgSession::flush() {
     auto sent = co_await send(statement, Params());
     if (!sent.ok()) co_return sent;
   }
-  seen_.clear();
+  touchAll();
   co_return Result<void>();
 }
 

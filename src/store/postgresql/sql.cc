@@ -27,13 +27,18 @@ std::string makeLoad(LoadShape s) {
         " FROM access_control_entries WHERE object_id = ANY(");
     out += parameter(n++) + "::text[])";
   }
-  if (s.object) {
-    next(
-        "SELECT 'o'::text, NULL::text, NULL::text, NULL::text, data, last_modified"
-        " FROM objects WHERE id = ");
-    out += parameter(n) + " AND parent_id = " + parameter(n + 1) +
-           " AND resource_name = " + parameter(n + 2) + " AND NOT deleted";
-  }
+  auto object = [&](const char* kind) {
+    next("SELECT '");
+    out += kind;
+    out +=
+        "'::text, NULL::text, NULL::text, NULL::text, data, last_modified"
+        " FROM objects WHERE id = " +
+        parameter(n) + " AND parent_id = " + parameter(n + 1) +
+        " AND resource_name = " + parameter(n + 2) + " AND NOT deleted";
+    n += 3;
+  };
+  if (s.object) object("o");
+  if (s.above) object("p");
   return out;
 }
 
@@ -64,61 +69,78 @@ std::string stamp(const std::string& requested) {
          " AS list) s)";
 }
 
-std::string makeWrite(Write kind, bool at) {
-  std::string when = at ? stamp("$5") : "NULL::timestamp";
-  if (kind == Write::kExpected) {
-    return "UPDATE objects SET data = $4::jsonb, last_modified = " + when +
-           " WHERE id = $1 AND parent_id = $2 AND resource_name = $3 AND NOT deleted"
-           " AND last_modified = " +
-           micros(at ? "$6" : "$5") + " RETURNING last_modified, txid_current()";
+std::string makeWrite(WriteShape s) {
+  using What = WriteShape::What;
+  using Time = WriteShape::Time;
+  using Aces = WriteShape::Aces;
+  bool removes = s.what == What::kRemove || s.what == What::kRemoveExpected;
+  bool inserts = s.what == What::kCreate || s.what == What::kUpsert;
+  int n = 4;
+  std::string data = removes ? "'{\"deleted\": true}'::jsonb" : parameter(n++) + "::jsonb";
+  std::string when = "NULL::timestamp";
+  if (s.time == Time::kRequested) when = stamp(parameter(n++));
+  if (s.time == Time::kExact) when = millis(parameter(n++));
+  std::string out;
+  if (inserts) {
+    out =
+        "INSERT INTO objects AS o (id, parent_id, resource_name, data, last_modified, deleted)"
+        " VALUES ($1, $2, $3, " +
+        data + ", " + when +
+        ", FALSE) ON CONFLICT (id, parent_id, resource_name) DO UPDATE"
+        " SET data = EXCLUDED.data, deleted = FALSE, last_modified = EXCLUDED.last_modified";
+    if (s.what == What::kCreate) out += " WHERE o.deleted";
+  } else {
+    out = "UPDATE objects o SET data = " + data + ", last_modified = " + when;
+    if (removes) out += ", deleted = TRUE";
+    out += " WHERE id = $1 AND parent_id = $2 AND resource_name = $3 AND NOT deleted";
+    if (s.what != What::kRemove) out += " AND last_modified = " + micros(parameter(n++));
   }
-  std::string out =
-      "INSERT INTO objects AS o (id, parent_id, resource_name, data, last_modified, deleted)"
-      " VALUES ($1, $2, $3, $4::jsonb, " +
-      when +
-      ", FALSE) ON CONFLICT (id, parent_id, resource_name) DO UPDATE"
-      " SET data = EXCLUDED.data, deleted = FALSE, last_modified = EXCLUDED.last_modified";
-  if (kind == Write::kCreate) out += " WHERE o.deleted";
-  return out + " RETURNING o.last_modified, txid_current()";
-}
-
-std::string makeRemove(bool expected, bool at) {
-  std::string out =
-      "UPDATE objects SET deleted = TRUE, data = '{\"deleted\": true}'::jsonb, last_modified = ";
-  out += at ? stamp("$4") : "NULL::timestamp";
-  out += " WHERE id = $1 AND parent_id = $2 AND resource_name = $3 AND NOT deleted";
-  if (expected) out += " AND last_modified = " + micros(at ? "$5" : "$4");
-  return out + " RETURNING last_modified, txid_current()";
+  bool plain = s.time != Time::kExact && s.aces == Aces::kKeep;
+  if (plain) return out + " RETURNING o.last_modified, txid_current()";
+  out = "WITH w AS (" + out + " RETURNING o.last_modified)";
+  if (s.aces != Aces::kKeep) {
+    std::string uri = parameter(n++);
+    std::string wanted =
+        "unnest(" + parameter(n) + "::text[], " + parameter(n + 1) + "::text[]) AS n(p, q)";
+    n += 2;
+    if (s.aces == Aces::kReplace) {
+      out += ", g AS (DELETE FROM access_control_entries e USING w WHERE e.object_id = " + uri +
+             " AND e.permission = ANY(" + parameter(n++) +
+             "::text[]) AND (e.permission, e.principal) NOT IN (SELECT p, q FROM " + wanted + "))";
+    }
+    out += ", a AS (INSERT INTO access_control_entries (object_id, permission, principal) SELECT " +
+           uri + "::text, p, q FROM w, " + wanted + " ON CONFLICT DO NOTHING)";
+  }
+  if (s.time == Time::kExact) return out + " SELECT 1 / count(*) FROM w";
+  return out + " SELECT last_modified, txid_current() FROM w";
 }
 
 }  // namespace
 
 std::string_view load(LoadShape shape) {
   static const auto kAll = [] {
-    std::array<std::string, 8> all;
+    std::array<std::string, 16> all;
     for (unsigned i = 0; i < all.size(); ++i) {
-      all[i] = makeLoad({(i & 1) != 0, (i & 2) != 0, (i & 4) != 0});
+      all[i] = makeLoad({(i & 1) != 0, (i & 2) != 0, (i & 4) != 0, (i & 8) != 0});
     }
     return all;
   }();
-  return kAll[(shape.groups ? 1u : 0u) | (shape.aces ? 2u : 0u) | (shape.object ? 4u : 0u)];
+  return kAll[(shape.groups ? 1u : 0u) | (shape.aces ? 2u : 0u) | (shape.object ? 4u : 0u) |
+              (shape.above ? 8u : 0u)];
 }
 
-std::string_view write(Write kind, bool at) {
+std::string_view write(WriteShape shape) {
   static const auto kAll = [] {
-    std::array<std::string, 6> all;
+    std::array<std::string, 45> all;
     for (unsigned i = 0; i < all.size(); ++i) {
-      all[i] = makeWrite(static_cast<Write>(i / 2), i % 2 == 1);
+      all[i] =
+          makeWrite({static_cast<WriteShape::What>(i / 9), static_cast<WriteShape::Time>(i / 3 % 3),
+                     static_cast<WriteShape::Aces>(i % 3)});
     }
     return all;
   }();
-  return kAll[static_cast<unsigned>(kind) * 2 + (at ? 1 : 0)];
-}
-
-std::string_view remove(bool expected, bool at) {
-  static const std::array<std::string, 4> kAll = {makeRemove(false, false), makeRemove(false, true),
-                                                  makeRemove(true, false), makeRemove(true, true)};
-  return kAll[(expected ? 2u : 0u) | (at ? 1u : 0u)];
+  return kAll[static_cast<unsigned>(shape.what) * 9 + static_cast<unsigned>(shape.time) * 3 +
+              static_cast<unsigned>(shape.aces)];
 }
 
 }  // namespace godwit::store::postgresql::sql

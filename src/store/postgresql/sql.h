@@ -39,22 +39,43 @@ struct LoadShape {
   bool groups = false;
   bool aces = false;
   bool object = false;
+  bool above = false;  // a second object
 };
-// Parameters in this order, for what is wanted: user; array of URIs; id, parent, resource.
-// Rows: kind ('g', 'a', 'o'), three texts, data, last_modified.
+// Parameters in this order, for what is wanted: user; array of URIs; id, parent, resource; the same
+// of the second object.
+// Rows: kind ('g', 'a', 'o', 'p'), three texts, data, last_modified.
 std::string_view load(LoadShape shape);
 
-// How a write treats what is there. $4 data, then, with `at`, $5 the requested timestamp (ms);
-// with kExpected, the last parameter is the timestamp (us) the object must still have.
-// Result: last_modified, transaction id. No row: the condition does not hold.
-enum class Write : unsigned char {
-  kCreate,    // no live object
-  kUpsert,    // whatever
-  kExpected,  // a live object with that very timestamp
+// Statements that write one object, and its entries with it.
+struct WriteShape {
+  enum class What : unsigned char {
+    kCreate,    // no live object may be there
+    kUpsert,    // whatever
+    kExpected,  // a live object with that very timestamp
+    kRemove,    // a live object; leaves a tombstone
+    kRemoveExpected,
+  };
+  enum class Time : unsigned char {
+    kServer,     // the server chooses
+    kRequested,  // by the rules of Session
+    // As told, above all of the list. No row is then an error (22012), for statements whose answer
+    // nobody waits for.
+    kExact,
+  };
+  enum class Aces : unsigned char {
+    kKeep,
+    kAdd,      // the entries given
+    kReplace,  // the entries given, instead of those of the permissions named
+  };
+  What what = What::kCreate;
+  Time time = Time::kServer;
+  Aces aces = Aces::kKeep;
 };
-std::string_view write(Write kind, bool at);
-// As kExpected or without condition; $4 (with `at`) the requested timestamp.
-std::string_view remove(bool expected, bool at);
+// Parameters: $1 id, $2 parent, $3 resource, then what applies of: data; timestamp in ms (unless
+// kServer); timestamp in us that the object must still have; URI, array of permissions, array of
+// principals, array of the permissions named (kReplace).
+// Result: last_modified, transaction id. No row: the condition does not hold.
+std::string_view write(WriteShape shape);
 
 // --- Groups and entries
 inline constexpr std::string_view kGroupsOf =
@@ -109,6 +130,9 @@ inline constexpr std::string_view kHeartbeatResource = "__heartbeat__";
 inline constexpr std::string_view kCounts =
     "SELECT resource_name, deleted, count(*) FROM objects"
     " WHERE resource_name <> '__heartbeat__' GROUP BY resource_name, deleted";
+// Plans made for the values at hand, until the transaction ends: for statements whose best plan
+// depends on them.
+inline constexpr std::string_view kPlanForValues = "SET LOCAL plan_cache_mode = auto";
 inline constexpr std::string_view kPing = "SELECT 1";
 // One row per node name, so that beats neither pile up nor meet. $1 id.
 inline constexpr std::string_view kBeat =
@@ -122,6 +146,17 @@ inline constexpr std::string_view kOutcome =
     "SELECT txid_status($1::bigint),"
     " EXISTS (SELECT 1 FROM objects WHERE id = $2 AND parent_id = $3 AND resource_name = $4"
     " AND last_modified = (TIMESTAMP 'epoch' + $5::bigint * INTERVAL '1 microsecond'))";
+// For a transaction whose number never arrived. $1 process id: does its session still exist? And
+// then: is the object there, and when was it changed? $1 id, $2 parent, $3 resource.
+inline constexpr std::string_view kSessionLives =
+    "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = $1::bigint::int)";
+inline constexpr std::string_view kWrittenAt =
+    "SELECT last_modified FROM objects WHERE id = $1 AND parent_id = $2 AND resource_name = $3"
+    " AND NOT deleted";
+// $1 process id.
+inline constexpr std::string_view kEndSession =
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE pid = $1::bigint::int AND application_name = 'godwit'";
 // Ends the session of a vanished connection that keeps its transaction open. $1 transaction id,
 // $2 process id.
 inline constexpr std::string_view kEndBackend =
