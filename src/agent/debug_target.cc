@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include <charconv>
 
@@ -82,7 +83,9 @@ void appendExtra(std::string& out, const metrics::Metrics& m) {
 }  // namespace
 
 DebugTarget::DebugTarget(const Section& s)
-    : output_(s.text("output")), rate_limit_(static_cast<std::uint64_t>(s.integer("rate_limit"))) {}
+    : output_(s.text("output")),
+      file_max_(s.size("file_max")),
+      rate_limit_(static_cast<std::uint64_t>(s.integer("rate_limit"))) {}
 
 void DebugTarget::addUnit(std::size_t offset, std::uint32_t samples, std::uint32_t index,
                           const FrameRef& frame, Batch& batch) {
@@ -163,6 +166,19 @@ Outcome DebugTarget::send(const Batch& batch, std::size_t first, std::size_t las
       return o;
     }
     fd = file_.get();
+    struct stat st {};
+    // Somebody else may have moved it already: only the file of that name is renamed.
+    if (file_max_ > 0 && ::fstat(fd, &st) == 0 &&
+        static_cast<std::uint64_t>(st.st_size) >= file_max_) {
+      ::rename(output_.c_str(), (output_ + ".1").c_str());
+      file_.reset(::open(output_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640));
+      if (!file_) {
+        o.kind = Outcome::Kind::kRetry;
+        o.message = osError("open " + output_).detail;
+        return o;
+      }
+      fd = file_.get();
+    }
   }
   while (!body.empty()) {
     ssize_t n = ::write(fd, body.data(), body.size());

@@ -26,6 +26,7 @@ class DebugTarget final : public Target {
                const FrameRef& frame, Batch& batch);
 
   std::string output_;
+  std::uint64_t file_max_;  // 0: no limit
   std::uint64_t rate_limit_;
   // Sender thread
   UniqueFd file_;

@@ -159,6 +159,8 @@ constexpr std::array kOptions = {
     Row{"publisher", "gzip", kFlag, "on", "Compress requests over 1 KiB."},
     Row{"publisher", "retry_max", kDuration, "30s", "Longest pause between attempts."},
     Row{"publisher", "output", kText, "stderr", "debug: stderr, stdout, log, or a file's path."},
+    Row{"publisher", "file_max", kSize, "64MiB",
+        "debug: a file of this size becomes FILE.1, in place of the one before; 0: never."},
     Row{"publisher", "rate_limit", kInt, "0", "debug: lines per second; more are counted; 0: all."},
     Row{"publisher", "address", kText, "127.0.0.1:8125",
         "statsd: host:port, or the path of a datagram socket."},
