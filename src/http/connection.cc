@@ -14,8 +14,13 @@ constexpr std::int64_t kDrainLingerMs = 500;
 
 }  // namespace
 
-Connection::Connection(Shard& shard, std::uint64_t id, net::Stream stream, std::string remote)
-    : shard_(shard), id_(id), stream_(std::move(stream)), remote_(std::move(remote)) {
+Connection::Connection(Shard& shard, std::uint64_t id, net::Stream stream, std::string remote,
+                       std::uint32_t listener)
+    : shard_(shard),
+      id_(id),
+      stream_(std::move(stream)),
+      remote_(std::move(remote)),
+      listener_(listener) {
   idle_ms_ = shard_.nowMs();
 }
 

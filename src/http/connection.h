@@ -23,7 +23,8 @@ inline std::int64_t afterMs(std::int64_t from, std::chrono::milliseconds d) {
 // only.
 class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
  public:
-  Connection(Shard& shard, std::uint64_t id, net::Stream stream, std::string remote);
+  Connection(Shard& shard, std::uint64_t id, net::Stream stream, std::string remote,
+             std::uint32_t listener);
   ~Connection();
 
   // False when the descriptor cannot be watched.
@@ -101,6 +102,7 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   const std::uint64_t id_;
   net::Stream stream_;
   const std::string remote_;
+  const std::uint32_t listener_;
 
   // Input.
   std::string in_;               // bytes not yet understood; a request starts at 0

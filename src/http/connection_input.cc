@@ -120,6 +120,7 @@ void Connection::begin(std::string_view head) {
   e->request.tls = stream_.tls();
   e->request.id = shard_.makeId(e);
   e->request.connection = id_;
+  e->request.listener = listener_;
   e->max_body = engine.options.limits.max_body_bytes;
   if (!refusal.status && engine.on_head) {
     const BodyPolicy policy = engine.on_head(e->request);

@@ -34,8 +34,9 @@ void recycle(std::string& s) {
 struct Shard::Door final : net::Poller::Watcher {
   Shard& shard;
   net::Listener& listener;
+  const std::uint32_t number;  // in the order of listen()
   bool watched = false;
-  Door(Shard& s, net::Listener& l) : shard(s), listener(l) {}
+  Door(Shard& s, net::Listener& l, std::uint32_t n) : shard(s), listener(l), number(n) {}
   void onReady(std::uint32_t) override { shard.acceptFrom(*this, kAcceptBudget); }
   void watch(bool on) {
     if (on == watched) return;
@@ -72,7 +73,8 @@ bool Shard::has(std::uint64_t connection) const { return connections_.contains(c
 void Shard::start(std::vector<net::Listener>& listeners) {
   loop_.onTurnEnd([this] { turnEnd(); });
   for (net::Listener& l : listeners) {
-    doors_.push_back(std::make_unique<Door>(*this, l));
+    auto number = static_cast<std::uint32_t>(doors_.size());
+    doors_.push_back(std::make_unique<Door>(*this, l, number));
     doors_.back()->watch(true);
   }
   doors_open_ = true;
@@ -116,17 +118,17 @@ void Shard::acceptFrom(Door& door, int budget) {
     }
     target->counters_.assigned.fetch_add(1, std::memory_order_relaxed);
     if (target == this) {
-      adopt(std::move(socket), std::move(remote), door.listener.tls());
+      adopt(std::move(socket), std::move(remote), door.listener.tls(), door.number);
     } else {
       target->loop_.post([target, s = std::move(socket), r = std::move(remote),
-                          tls = door.listener.tls()]() mutable {
-        target->adopt(std::move(s), std::move(r), tls);
+                          tls = door.listener.tls(), number = door.number]() mutable {
+        target->adopt(std::move(s), std::move(r), tls, number);
       });
     }
   }
 }
 
-void Shard::adopt(UniqueFd fd, std::string remote, bool tls) {
+void Shard::adopt(UniqueFd fd, std::string remote, bool tls, std::uint32_t listener) {
   std::unique_ptr<net::StreamLayer> layer;
   if (tls) layer = engine_.tls->accept(fd.get());
   if (tls && !layer) {
@@ -139,7 +141,7 @@ void Shard::adopt(UniqueFd fd, std::string remote, bool tls) {
   counters_.accepted.add();
   counters_.open.add();
   auto connection = std::make_unique<Connection>(
-      *this, id, net::Stream(std::move(fd), std::move(layer)), std::move(remote));
+      *this, id, net::Stream(std::move(fd), std::move(layer)), std::move(remote), listener);
   Connection& c = *connection;
   connections_.emplace(id, std::move(connection));
   if (std::exchange(empty_reported_, false)) engine_.on_shard_busy();

@@ -36,7 +36,7 @@ class Shard {
   void abort();
   void resumeAccepting();
   // Takes over an accepted socket.
-  void adopt(UniqueFd fd, std::string remote, bool tls);
+  void adopt(UniqueFd fd, std::string remote, bool tls, std::uint32_t listener);
 
   [[nodiscard]] net::Loop& loop() { return loop_; }
   [[nodiscard]] Engine& engine() { return engine_; }

@@ -24,6 +24,7 @@ class HttpExchange final : public Exchange {
       answer.block("\r\n");
     }
     reply_.response().status = answer.status;
+    if (call.route) reply_.setRoute(call.route->name, true);
     exchangeStrings();
     reply_.send();
   }

@@ -9,6 +9,7 @@
 
 #include "base/encoding.h"
 #include "base/log.h"
+#include "kinto/admin.h"
 #include "kinto/app.h"
 #include "kinto/configure.h"
 #include "kinto/plugins/catalog.h"
@@ -23,11 +24,6 @@
 
 namespace godwit::kinto {
 namespace {
-
-bool isLoopback(const std::string& url) {
-  return url.starts_with("unix:") || url.starts_with("http://127.") ||
-         url.starts_with("http://[::1]") || url.starts_with("http://localhost");
-}
 
 // Without a configuration file the server is one to try out: basic authentication, a personal
 // bucket, and a secret of its own, which `make_secret` reads or writes. A file says everything
@@ -63,9 +59,11 @@ Result<void> refuseUnsafe(const std::string& url, const Config& config) {
 // A person reads six lines; a log reader one.
 void announce(const http::Server& server, const Stores& stores, const ServeOptions& options) {
   std::string urls;
+  bool admin = false;
   for (const std::string& endpoint : server.endpoints()) {
     if (!urls.empty()) urls += " ";
-    urls += endpoint.starts_with("unix:") ? endpoint : endpoint + "/v1/";
+    urls += endpoint.starts_with("unix:") ? endpoint : endpoint + (admin ? "/__status__" : "/v1/");
+    admin = true;  // what follows the first
   }
   if (!::isatty(STDERR_FILENO)) {
     log::info(
@@ -126,15 +124,29 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   GODWIT_TRY(fillDefaults(settings, config, true));
   std::string url = listenUrl(settings);
   GODWIT_TRY(refuseUnsafe(url, config));
+  auto admin_url = adminUrl(settings);
+  if (!admin_url.ok()) return std::move(admin_url).error();
+  std::string spool = settings.getString("godwit.metrics_spool");
+  bool measured = !spool.empty() || !admin_url->empty();
+  ServerMetrics metrics(spool);
   http::Server server(serverOptionsFrom(settings));
   GODWIT_TRY(server.listen(url));
+  if (!admin_url->empty()) GODWIT_TRY(server.listen(*admin_url));
   // Sockets may need root, files must belong to whom we run as.
   GODWIT_TRY(dropPrivileges(settings.getString("godwit.uid"), settings.getString("godwit.gid")));
   auto stores = openStores(settings);
   if (!stores.ok()) return std::move(stores).error();
 
+  MeasuredBackend backend(*stores->backend, metrics);
+  if (measured) server.useMetrics(metrics);
+  std::unique_ptr<Admin> admin;
+  if (!admin_url->empty()) {
+    admin = std::make_unique<Admin>(Admin::Parts{server, metrics, backend, options.version,
+                                                 stores->place, options.surroundings});
+  }
+
   App::Parts parts;
-  parts.backend = stores->backend.get();
+  parts.backend = measured ? &backend : stores->backend.get();
   parts.cache = stores->cache.get();
   parts.plugins = choosePlugins(config);
   if (settings.getBool("godwit.access_log", true)) parts.plugins.push_back(makeRequestLog());
@@ -147,7 +159,8 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
 
   server.onProtocolError(
       [&app](int status, http::Response& response) { (*app)->protocolError(status, response); });
-  server.onRequest([&app](const http::Request& request, http::Reply reply) {
+  server.onRequest([&app, &admin](const http::Request& request, http::Reply reply) {
+    if (admin && request.listener == 1) return admin->handle(request, std::move(reply));
     (*app)->handle(request, std::move(reply));
   });
   server.onReady([&] { announce(server, *stores, options); });

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "godwit/result.h"
+#include "json/value.h"
 #include "kinto/settings.h"
 
 // What `godwit` does with a store, for the command line. Blocking; from the main thread.
@@ -12,6 +14,9 @@ namespace godwit::kinto {
 
 struct ServeOptions {
   std::string version;  // of the program, for the hello view
+  // For the status page: adds what the supervisor and the agent say. May block for a moment; any
+  // thread.
+  std::function<void(json::Object&)> surroundings;
   ServeOptions() = default;
   explicit ServeOptions(std::string v) : version(std::move(v)) {}
 };

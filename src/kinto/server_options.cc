@@ -30,4 +30,19 @@ std::string listenUrl(const Settings& s) {
   return "http://" + host + ":" + s.getString("godwit.port");
 }
 
+bool isLoopback(std::string_view url) {
+  return url.starts_with("unix:") || url.starts_with("http://127.") ||
+         url.starts_with("http://[::1]") || url.starts_with("http://localhost");
+}
+
+Result<std::string> adminUrl(const Settings& s) {
+  std::string where = s.getString("godwit.admin_listen");
+  if (where.empty()) return where;
+  std::string url = where.starts_with("unix:") ? where : "http://" + where;
+  if (isLoopback(url)) return url;
+  return Error(ErrorCode::kInvalid,
+               "godwit.admin_listen = " + where +
+                   ": only loopback or a unix socket, since the status page has no authentication");
+}
+
 }  // namespace godwit::kinto

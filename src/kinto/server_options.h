@@ -11,5 +11,9 @@ namespace godwit::kinto {
 http::Server::Options serverOptionsFrom(const Settings& settings);
 // Where to listen, for http::Server::listen().
 std::string listenUrl(const Settings& settings);
+// The same for the admin listener; "" for none. kInvalid when others could reach it.
+Result<std::string> adminUrl(const Settings& settings);
+// Reachable from this machine only.
+[[nodiscard]] bool isLoopback(std::string_view url);
 
 }  // namespace godwit::kinto

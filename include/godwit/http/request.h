@@ -44,6 +44,7 @@ struct Request {
   int minor_version = 1;    // HTTP/1.x
   bool tls = false;
   std::uint64_t connection = 0;  // for Server::post
+  std::uint32_t listener = 0;    // which listen() it came through, counted from 0
 
   // First header of that name, ASCII case ignored; "" when absent (see has).
   [[nodiscard]] std::string_view header(std::string_view name) const;
