@@ -7,7 +7,7 @@ build:
 	cmake --preset release >/dev/null && cmake --build build/release -j $(JOBS)
 
 run: build
-	build/release/bin/godwit serve $(ARGS)
+	build/release/bin/godwit up $(ARGS)
 
 # Every test but those labelled long. ctest's own summary comes last.
 test: check

@@ -32,6 +32,7 @@ class Context {
   // Wraps in colour when standard output (or error) shows colours.
   [[nodiscard]] std::string bold(std::string_view text) const;
   [[nodiscard]] std::string dim(std::string_view text) const;
+  [[nodiscard]] bool colorsOut() const { return colorOn(terminal.out_is_terminal); }
 
   [[nodiscard]] std::string variable(std::string_view name) const;  // environment; "" when unset
   // The file a command reads: --ini, else $KINTO_INI; with `kintos_default` else config/kinto.ini.
@@ -46,6 +47,10 @@ class Context {
 };
 
 // The commands. Each returns an ExitCode.
+int upCommand(const Context& context);
+int reloadCommand(const Context& context);
+int statusCommand(const Context& context);
+int downCommand(const Context& context);
 int serveCommand(const Context& context);
 int configCheck(const Context& context);
 int configShow(const Context& context);

@@ -8,10 +8,11 @@ enum ExitCode : int {
   kExitFailed = 1,       // it could not be done
   kExitUsage = 2,        // the command line makes no sense
   kExitConfig = 3,       // a setting is impossible
-  kExitNotReady = 4,     // `health`: the server does not answer, or not well
+  kExitNotReady = 4,     // `health`, `status`, `reload`: nothing answers, or not well
   kExitDifferent = 5,    // `copy`, `export`, `import`: the check at the end found differences
   kExitFindings = 6,     // `doctor` found a problem
   kExitUnconfirmed = 7,  // nothing was done: it destroys something, and --yes was not given
+  kExitRunning = 8,      // `up`: the stack runs already
 
   // Of `rebuild-quotas`, as Kinto's.
   kExitQuotasReadonly = 41,

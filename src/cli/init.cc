@@ -14,6 +14,20 @@ namespace {
 
 constexpr char kPostgres[] = "postgresql://postgres:postgres@localhost/postgres";
 
+// A name that is free: FILE.1, FILE.2, ...
+Result<std::string> setAside(const std::string& path) {
+  constexpr int kMost = 1000;
+  for (int n = 1; n <= kMost; ++n) {
+    std::string aside = path + "." + std::to_string(n);
+    if (::link(path.c_str(), aside.c_str()) == 0) {
+      if (::unlink(path.c_str()) == 0) return aside;
+      return osError("remove " + path);
+    }
+    if (errno != EEXIST) return osError("keep " + path);
+  }
+  return Error(ErrorCode::kLimit, path + ".1 to ." + std::to_string(kMost) + " are all taken");
+}
+
 // Fails when the file exists. Readable by its owner only: it holds secrets.
 Result<void> writeNew(const std::string& path, const std::string& text) {
   UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
@@ -38,7 +52,8 @@ int initCommand(const Context& context) {
   namespace fs = std::filesystem;
   std::string path = context.iniPath(true);
   std::error_code ec;
-  if (fs::exists(path, ec)) {
+  bool there = fs::exists(path, ec);
+  if (there && !context.in.replace) {
     context.warn(path + " already exists.");
     return kExitFailed;
   }
@@ -61,6 +76,17 @@ int initCommand(const Context& context) {
       {"account_create_principals", "system.Everyone"},
       {"account_write_principals", "account:admin"},
       {"bucket_create_principals", "account:admin"}};
+  if (there) {
+    // Where it listens and keeps things is not what is replaced.
+    kinto::SettingsInput old;
+    old.ini = path;
+    auto settings = kinto::Settings::load(old);
+    if (!settings.ok()) return context.fail("read " + path, settings.error().message, kExitConfig);
+    for (const auto& [key, setting] : settings->all()) {
+      bool own = key.starts_with("godwit.") && setting.origin.kind == OriginKind::kFile;
+      if (own && key != "godwit.host") active.emplace_back(key, setting.text());
+    }
+  }
   if (backend == "postgresql") {
     active.emplace_back("storage_url", kPostgres);
     active.emplace_back("permission_url", kPostgres);
@@ -71,6 +97,11 @@ int initCommand(const Context& context) {
   if (fs::path folder = fs::path(path).parent_path(); !folder.empty()) {
     fs::create_directories(folder, ec);
     if (ec) return context.fail("create folder " + folder.string(), ec.message());
+  }
+  if (there) {
+    auto aside = setAside(path);
+    if (!aside.ok()) return context.fail("replace " + path, aside.error().message);
+    context.say("Kept the old one as " + *aside);
   }
   if (auto r = writeNew(path, configurationText(active)); !r.ok()) {
     return context.fail("write the configuration", r.error().message);

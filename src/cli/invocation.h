@@ -27,9 +27,18 @@ struct Invocation {
   bool reload = false;  // start
   std::string url;      // health
   std::string timeout = "5s";
-  std::string backend;  // init
+  std::string patience = "120s";  // reload, down
+  std::string backend;            // init
   std::string cache_backend;
   std::string host;
+  std::string state_dir;  // up, reload, status, down
+  std::string port;       // up
+  std::string admin_port;
+  std::string metrics_port;
+  bool detach = false;
+  bool wait = false;                    // reload
+  bool watch = false;                   // status
+  bool replace = false;                 // init
   std::optional<std::string> username;  // create-user
   std::optional<std::string> password;
   std::uint64_t max_retained = 0;  // purge-deleted

@@ -65,12 +65,13 @@ int manCommand(const Context& context) {
   item(out, std::to_string(kExitFailed), "It could not be done.");
   item(out, std::to_string(kExitUsage), "The command line makes no sense.");
   item(out, std::to_string(kExitConfig), "A setting is impossible.");
-  item(out, std::to_string(kExitNotReady), "health: the server does not answer, or not well.");
+  item(out, std::to_string(kExitNotReady), "health, status, reload: nothing answers, or not well.");
   item(out, std::to_string(kExitDifferent),
        "copy, export, import: the check at the end found differences.");
   item(out, std::to_string(kExitFindings), "doctor found a problem.");
   item(out, std::to_string(kExitUnconfirmed),
        "Nothing was done: it destroys something, and --yes was not given.");
+  item(out, std::to_string(kExitRunning), "up: the stack runs already.");
   item(out, std::to_string(kExitReadonly), "create-user, user: the server is readonly.");
   item(out, std::to_string(kExitNoAccounts), "create-user, user: the accounts plugin is off.");
   item(out, std::to_string(kExitAborted), "create-user, user: the input ended.");

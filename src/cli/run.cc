@@ -11,7 +11,11 @@ struct Entry {
   int (*work)(const Context&);
 };
 
-constexpr std::array<Entry, 28> kWork = {{{"serve", serveCommand},
+constexpr std::array<Entry, 32> kWork = {{{"up", upCommand},
+                                          {"reload", reloadCommand},
+                                          {"status", statusCommand},
+                                          {"down", downCommand},
+                                          {"serve", serveCommand},
                                           {"start", serveCommand},
                                           {"config check", configCheck},
                                           {"config show", configShow},

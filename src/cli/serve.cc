@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "cli/context.h"
+#include "cli/stack.h"
 
 namespace godwit::cli {
 namespace {
@@ -46,7 +47,14 @@ int serveCommand(const Context& context) {
                                  "on SIGHUP"}});
   }
   if (context.programs.serve == nullptr) return context.fail("serve", "not part of this build");
-  auto served = context.programs.serve(*settings, kinto::ServeOptions(programVersion()));
+  kinto::ServeOptions serving(programVersion());
+  std::string control = settings->getString("godwit.status_supervisor");
+  std::string agent = settings->getString("godwit.status_agent");
+  serving.surroundings = [control, agent](json::Object& out) {
+    constexpr std::chrono::milliseconds kPatience{500};
+    addSurroundings(control, agent, Deadline::after(kPatience), out);
+  };
+  auto served = context.programs.serve(*settings, serving);
   if (served.ok()) return kExitOk;
   if (!served.error().detail.empty()) log::debug("serve", {{"detail", served.error().detail}});
   bool config = served.error().code == ErrorCode::kInvalid;

@@ -16,6 +16,7 @@ using Flag = kinto::SettingsInput::Flag;
 constexpr char kShortHelp[] =
     "Godwit: a JSON store that speaks Kinto's HTTP API.\n"
     "\n"
+    "  godwit up                         start the whole stack on http://127.0.0.1:8888/v1/\n"
     "  godwit serve                      serve from an SQLite file on http://127.0.0.1:8888/v1/\n"
     "  godwit serve --ini kinto.ini      serve what an existing Kinto configuration says\n"
     "  godwit config check --ini kinto.ini    tell what is wrong with it\n"
@@ -145,6 +146,9 @@ class Grammar {
       app.add_option("shell", in_.arguments, "bash, zsh or fish")->required()->option_text("SHELL");
       return;
     }
+    if (name == "up" || name == "reload" || name == "status" || name == "down") {
+      return describeStack(name, app);
+    }
     app.add_option("--ini", in_.ini,
                    "Configuration file (else $KINTO_INI" +
                        std::string(isKintos(name) ? ", else config/kinto.ini)" : ")"))
@@ -178,6 +182,9 @@ class Grammar {
           ->check(CLI::IsMember({"sqlite", "memory", "postgresql", "redis", "memcached"}))
           ->option_text("NAME");
       app.add_option("--host", in_.host, "Address to listen on")->option_text("HOST");
+      app.add_flag("--replace", in_.replace,
+                   "Take the place of a file that is there, which is kept as FILE.1; its godwit.* "
+                   "settings are taken over");
     }
     if (name == "migrate" || name == "rebuild-quotas") {
       app.add_flag("--dry-run", in_.dry_run, "Only say what would be done");
@@ -282,6 +289,35 @@ class Grammar {
     }
   }
 
+  void describeStack(const std::string& name, CLI::App& app) {
+    app.add_option("--state-dir", in_.state_dir,
+                   "Folder of settings and data (else $GODWIT_STATE_DIR, /var/lib/godwit as root, "
+                   "$XDG_STATE_HOME/godwit, ~/.local/state/godwit)")
+        ->option_text("DIR");
+    if (name == "up") {
+      app.add_option("--host", in_.host, "Address to listen on")->option_text("HOST");
+      app.add_option("--port", in_.port, "TCP port [8888]")->option_text("N");
+      app.add_option("--admin-port", in_.admin_port, "Port of the status page [8889]")
+          ->option_text("N");
+      app.add_option("--metrics-port", in_.metrics_port, "Port of the agent [8135]")
+          ->option_text("N");
+      app.add_flag("--detach", in_.detach, "Return when it is ready; output to godwit.log");
+      app.add_flag("--dry-run", in_.dry_run, "Write the files, say what would be started");
+      return;
+    }
+    app.add_option("--timeout", name == "status" ? in_.timeout : in_.patience,
+                   "How long to wait [" + (name == "status" ? in_.timeout : in_.patience) + "]")
+        ->option_text("DURATION");
+    if (name == "down") return;
+    app.add_flag("--json", in_.json, "Print JSON");
+    if (name == "status") app.add_flag("--watch", in_.watch, "Show it every second until Ctrl-C");
+    if (name == "reload") {
+      app.add_flag("--wait", in_.wait, "Return when it has ended; exit code 1 when it failed");
+      app.add_option("service", in_.arguments, "Only this: server or agent")
+          ->option_text("[SERVICE]");
+    }
+  }
+
   static bool isKintos(const std::string& name) {
     for (const char* k : {"start", "init", "migrate", "flush-cache", "create-user", "purge-deleted",
                           "rebuild-quotas"}) {
@@ -383,6 +419,10 @@ class Grammar {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> kCommands = {
+      {"up", "Start the stack: server, agent and supervisor, on one folder"},
+      {"reload", "Change to new settings or a new release without a failed request"},
+      {"status", "Show what the stack does"},
+      {"down", "Stop the stack"},
       {"serve", "Serve the HTTP API"},
       {"config check", "Tell what is wrong with the configuration"},
       {"config show", "Print settings in force and where each comes from"},

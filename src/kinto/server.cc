@@ -106,6 +106,7 @@ Result<void> rehearse(const Settings& settings) {
   Config config = configFrom(settings, "");
   GODWIT_TRY(fillDefaults(settings, config, false));
   GODWIT_TRY(refuseUnsafe(listenUrl(settings), config));
+  if (auto admin_url = adminUrl(settings); !admin_url.ok()) return std::move(admin_url).error();
   // The settings are the same, the data is not touched.
   auto backend = store::makeMemoryBackend();
   auto cache = store::makeMemoryCache();
@@ -126,9 +127,8 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   GODWIT_TRY(refuseUnsafe(url, config));
   auto admin_url = adminUrl(settings);
   if (!admin_url.ok()) return std::move(admin_url).error();
-  std::string spool = settings.getString("godwit.metrics_spool");
-  bool measured = !spool.empty() || !admin_url->empty();
-  ServerMetrics metrics(spool);
+  const bool measured = !admin_url->empty();
+  ServerMetrics metrics;
   http::Server server(serverOptionsFrom(settings));
   GODWIT_TRY(server.listen(url));
   if (!admin_url->empty()) GODWIT_TRY(server.listen(*admin_url));
