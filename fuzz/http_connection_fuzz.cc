@@ -57,7 +57,7 @@ class Harness {
     UniqueFd ours(pair[0]);
     engine_.connections.fetch_add(1);
     shard_.counters().assigned.fetch_add(1);
-    shard_.adopt(UniqueFd(pair[1]), "", false);
+    shard_.adopt(UniqueFd(pair[1]), "", false, 0);
     std::string out;
     while (!bytes.empty()) {
       std::size_t n = bytes.size();

@@ -87,10 +87,7 @@ int initCommand(const Context& context) {
       if (own && key != "godwit.host") active.emplace_back(key, setting.text());
     }
   }
-  if (backend == "postgresql") {
-    active.emplace_back("storage_url", kPostgres);
-    active.emplace_back("permission_url", kPostgres);
-  }
+  if (backend == "postgresql") active.emplace_back("storage_url", kPostgres);
   if (cache == "postgresql") active.emplace_back("cache_url", kPostgres);
   if (cache == "redis") active.emplace_back("cache_url", "redis://127.0.0.1/0");
   if (cache == "memcached") active.emplace_back("cache_hosts", "127.0.0.1:11211");
