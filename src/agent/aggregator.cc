@@ -1,16 +1,14 @@
 #include "agent/aggregator.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
-#include "agent/raw_bytes.h"
+#include "agent/byte_hash.h"
+#include "agent/series_key.h"
 
 namespace godwit::agent {
 namespace {
 
-constexpr char kField = '\x1f';  // between name and tags in a key
-constexpr char kValue = '\x1e';  // between a tag's key and value
 constexpr std::size_t kFirstAliases = 1u << 12;
 constexpr std::size_t kMostAliases = 1u << 18;
 constexpr std::size_t kMaxEvents = 1000;            // in one window
@@ -19,126 +17,7 @@ constexpr std::size_t kMaxOffenders = 1000;
 constexpr std::string_view kOverflowTag = "godwit_overflow";
 constexpr std::string_view kOverflowName = "godwit.overflow";
 
-std::uint64_t mix(std::uint64_t h, std::uint64_t v) {
-  __extension__ using Wide = unsigned __int128;
-  Wide m = static_cast<Wide>(h ^ v) * 0x9e3779b97f4a7c15ULL;
-  return static_cast<std::uint64_t>(m) ^ static_cast<std::uint64_t>(m >> 64);
-}
-
-std::uint64_t hashBytes(std::string_view s, std::uint64_t h) {
-  h = mix(h, s.size() + 0x51ed270b);
-  while (s.size() >= 8) {
-    std::uint64_t v;
-    std::memcpy(&v, s.data(), 8);
-    h = mix(h, v);
-    s.remove_prefix(8);
-  }
-  std::uint64_t v = 0;
-  if (!s.empty()) std::memcpy(&v, s.data(), s.size());
-  return mix(h, v + 1);
-}
-
-void putText(std::string& out, std::string_view s) {
-  put(out, static_cast<std::uint32_t>(s.size()));
-  out += s;
-}
-class Reader {
- public:
-  explicit Reader(std::string_view s) : s_(s) {}
-  template <class T>
-  T get() {
-    T v{};
-    if (s_.size() < sizeof v) {
-      ok_ = false;
-      s_ = {};
-      return v;
-    }
-    std::memcpy(&v, s_.data(), sizeof v);
-    s_.remove_prefix(sizeof v);
-    return v;
-  }
-  std::string_view text() {
-    auto n = get<std::uint32_t>();
-    if (n > s_.size()) {
-      ok_ = false;
-      return {};
-    }
-    std::string_view t = s_.substr(0, n);
-    s_.remove_prefix(n);
-    return t;
-  }
-  [[nodiscard]] bool ok() const { return ok_; }
-  [[nodiscard]] bool done() const { return ok_ && s_.empty(); }
-
- private:
-  std::string_view s_;
-  bool ok_ = true;
-};
-
 }  // namespace
-
-// ---- Distinct ----
-
-void Distinct::add(std::string_view member) { addHash(mix(hashBytes(member, 0x5e7), 0x1234567)); }
-
-void Distinct::addHash(std::uint64_t h) {
-  if (registers_.empty()) {
-    exact_.insert(h);
-    if (exact_.size() <= kExact) return;
-    registers_.assign(4096, 0);
-    auto all = std::move(exact_);
-    exact_.clear();
-    for (std::uint64_t e : all) addHash(e);
-    return;
-  }
-  std::size_t slot = h >> 52;
-  auto rank = static_cast<std::uint8_t>(std::countl_zero((h << 12) | 0x800) + 1);
-  registers_[slot] = std::max(registers_[slot], rank);
-}
-
-double Distinct::count() const {
-  if (registers_.empty()) return static_cast<double>(exact_.size());
-  double sum = 0;
-  int zeros = 0;
-  for (std::uint8_t r : registers_) {
-    sum += std::ldexp(1.0, -r);
-    zeros += r == 0;
-  }
-  constexpr double m = 4096;
-  double estimate = 0.7213 / (1 + 1.079 / m) * m * m / sum;
-  if (estimate <= 2.5 * m && zeros > 0) estimate = m * std::log(m / zeros);
-  return std::round(estimate);
-}
-
-void Distinct::appendTo(std::string& out) const {
-  put(out, static_cast<std::uint8_t>(registers_.empty() ? 0 : 1));
-  if (registers_.empty()) {
-    for (std::uint64_t h : exact_) put(out, h);
-  } else {
-    out.append(reinterpret_cast<const char*>(registers_.data()), registers_.size());
-  }
-}
-
-std::optional<Distinct> Distinct::parse(std::string_view bytes) {
-  Distinct d;
-  if (bytes.empty()) return std::nullopt;
-  bool dense = bytes[0] == 1;
-  bytes.remove_prefix(1);
-  if (dense) {
-    if (bytes.size() != 4096) return std::nullopt;
-    d.registers_.assign(bytes.begin(), bytes.end());
-    return d;
-  }
-  if (bytes.size() % 8 != 0 || bytes.size() / 8 > kExact) return std::nullopt;
-  for (; !bytes.empty(); bytes.remove_prefix(8)) {
-    std::uint64_t h;
-    std::memcpy(&h, bytes.data(), 8);
-    d.exact_.insert(h);
-  }
-  return d;
-}
-
-// ---- Aggregator ----
 
 Aggregator::Aggregator(AggregatorOptions options)
     : options_(std::move(options)), parser_(options_.statsd) {}
@@ -270,49 +149,42 @@ Aggregator::Series* Aggregator::find(const StatsdLine& line) {
   return s;
 }
 
+// What the line is called: prefix and, with the preset, without what goes into tags.
+std::string Aggregator::nameOf(const StatsdLine& line) {
+  std::string name = options_.prefix;
+  if (!options_.kinto_names) {
+    name += line.name;
+    return name;
+  }
+  // "a.b.method.get" -> "a.b" with method=get. Values hold no dot, so the rest stays in the name.
+  std::string_view rest = line.name;
+  bool first = true;
+  while (!rest.empty()) {
+    std::size_t n = rest.find('.');
+    std::string_view part = rest.substr(0, n);
+    std::string_view after = n == std::string_view::npos ? std::string_view{} : rest.substr(n + 1);
+    if (!first && !after.empty() && (part == "method" || part == "status")) {
+      std::size_t e = after.find('.');
+      tags_.emplace_back(part, after.substr(0, e));
+      rest = e == std::string_view::npos ? std::string_view{} : after.substr(e + 1);
+      continue;
+    }
+    if (!first) name += '.';
+    name += part;
+    first = false;
+    rest = after;
+  }
+  return name;
+}
+
 void Aggregator::makeKey(Kind kind, const StatsdLine& line, std::string& key, std::string& name) {
   tags_.clear();
   counts_.tags_cut += parser_.splitTags(line, tags_);
-  name = options_.prefix;
-  std::vector<std::string_view> extra;
-  if (options_.kinto_names) {
-    // "a.b.method.get" -> "a.b" with method=get. Values hold no dot, so the rest stays in the name.
-    std::string_view rest = line.name;
-    bool first = true;
-    while (!rest.empty()) {
-      std::size_t n = rest.find('.');
-      std::string_view part = rest.substr(0, n);
-      std::string_view after =
-          n == std::string_view::npos ? std::string_view{} : rest.substr(n + 1);
-      if (!first && !after.empty() && (part == "method" || part == "status")) {
-        std::size_t e = after.find('.');
-        tags_.emplace_back(part, after.substr(0, e));
-        rest = e == std::string_view::npos ? std::string_view{} : after.substr(e + 1);
-        continue;
-      }
-      if (!first) name += '.';
-      name += part;
-      first = false;
-      rest = after;
-    }
-  } else {
-    name += line.name;
-  }
+  name = nameOf(line);
   std::stable_sort(tags_.begin(), tags_.end());
   tags_.erase(std::unique(tags_.begin(), tags_.end()), tags_.end());
-  key.assign(1, static_cast<char>(kind));
-  key += line.has_time ? std::to_string(line.unix_s) : std::string();
-  key += kField;
-  auto append = [&](std::string_view text) {
-    for (char c : text) key += c == kField || c == kValue ? '_' : c;
-  };
-  append(name);
-  for (const auto& [k, v] : tags_) {
-    key += kField;
-    append(k);
-    key += kValue;
-    append(v);
-  }
+  std::string time = line.has_time ? std::to_string(line.unix_s) : std::string();
+  key = seriesKey(static_cast<char>(kind), time, name, tags_);
 }
 
 Aggregator::Series* Aggregator::lookup(const std::string& key, Kind kind, std::string_view name,
@@ -358,8 +230,7 @@ Aggregator::Series* Aggregator::admit(Series* s) {
     bool fresh = s->name->window != window_;
     std::size_t used = fresh ? 0 : s->name->count;
     if (touched_.size() >= options_.max_series || used >= options_.max_series_per_name) {
-      std::size_t begin = s->key.find(kField) + 1;
-      std::string name = s->key.substr(begin, s->key.find(kField, begin) - begin);
+      std::string name(nameInKey(s->key));
       ++counts_.overflowed;
       if (offenders_.size() < kMaxOffenders || offenders_.contains(name)) ++offenders_[name];
       return overflowFor(s->kind, name);
@@ -376,13 +247,7 @@ Aggregator::Series* Aggregator::admit(Series* s) {
 }
 
 Aggregator::Series* Aggregator::overflowFor(Kind kind, std::string_view name) {
-  std::string key(1, static_cast<char>(kind));
-  key += kField;
-  key += name;
-  key += kField;
-  key += kOverflowTag;
-  key += kValue;
-  key += "true";
+  std::string key = seriesKey(static_cast<char>(kind), {}, name, {{kOverflowTag, "true"}});
   Series* s = lookup(key, kind, {}, false);
   if (!s || s->touched != window_) {
     if (overflow_series_ >= kMaxOverflowSeries && name != kOverflowName) {
@@ -395,20 +260,8 @@ Aggregator::Series* Aggregator::overflowFor(Kind kind, std::string_view name) {
 }
 
 void Aggregator::toMetrics(const Series& s, metrics::Metrics& m) const {
-  std::string_view rest = s.key;
-  rest.remove_prefix(1);
-  std::string_view time = rest.substr(0, rest.find(kField));
-  rest.remove_prefix(time.size() + 1);
   metrics::Sample sample;
-  std::size_t n = rest.find(kField);
-  sample.name = rest.substr(0, n);
-  while (n != std::string_view::npos) {
-    rest.remove_prefix(n + 1);
-    n = rest.find(kField);
-    std::string_view tag = rest.substr(0, n);
-    std::size_t v = tag.find(kValue);
-    m.dims.emplace_back(tag.substr(0, v), tag.substr(v + 1));
-  }
+  std::string_view time = splitSeriesKey(s.key, sample.name, m.dims);
   sample.explicit_ts = true;
   sample.ts = time.empty() ? window_ * options_.interval_ns
                            : std::strtoll(std::string(time).c_str(), nullptr, 10) * 1'000'000'000;
@@ -468,7 +321,7 @@ void Aggregator::evict() {
     bool state = s.kind == Kind::kGauge && s.known;
     std::int64_t age = window_ - s.touched;
     bool old = state ? age > ttl : (full || age > hour);
-    bool timed = s.key[1] != kField;  // of an explicit instant: will not come again
+    bool timed = keyHasTime(s.key);  // of an explicit instant: will not come again
     if (old || timed) {
       it = series_.erase(it);
       any = true;
@@ -486,8 +339,7 @@ void Aggregator::evict() {
   names_.clear();
   for (auto& [key, s] : series_) {
     if (!s->name) continue;
-    std::size_t begin = key.find(kField) + 1;
-    s->name = &names_[std::string(key.substr(begin, key.find(kField, begin) - begin))];
+    s->name = &names_[std::string(nameInKey(key))];
   }
 }
 
@@ -497,125 +349,6 @@ std::vector<std::pair<std::string, std::uint64_t>> Aggregator::offenders() const
             [](const auto& a, const auto& b) { return a.second > b.second; });
   if (top.size() > 10) top.resize(10);
   return top;
-}
-
-void Aggregator::save(std::string& out) const {
-  put(out, std::uint32_t{1});
-  put(out, window_);
-  put(out, counts_.lines);
-  put(out, counts_.good);
-  put(out, counts_.overflowed);
-  put(out, counts_.tags_cut);
-  put(out, counts_.events_dropped);
-  put(out, counts_.points);
-  put(out, static_cast<std::uint32_t>(counts_.bad.size()));
-  for (auto v : counts_.bad) put(out, v);
-  put(out, static_cast<std::uint64_t>(overflow_series_));
-  std::uint64_t n = 0;
-  std::size_t at = out.size();
-  put(out, n);
-  for (const auto& [key, s] : series_) {
-    bool state = s->kind == Kind::kGauge && s->known;
-    if (s->touched != window_ && !state) continue;
-    ++n;
-    putText(out, s->key);
-    put(out, static_cast<std::uint8_t>(s->name != nullptr));
-    put(out, s->touched);
-    put(out, s->value);
-    put(out, static_cast<std::uint8_t>(s->known));
-    std::string data;
-    if (s->sketch && s->touched == window_) s->sketch->appendTo(data);
-    putText(out, data);
-    data.clear();
-    if (s->members && s->touched == window_) s->members->appendTo(data);
-    putText(out, data);
-  }
-  std::memcpy(out.data() + at, &n, sizeof n);
-  put(out, static_cast<std::uint32_t>(events_.size()));
-  for (const metrics::Metrics& m : events_) {
-    put(out, static_cast<std::uint32_t>(m.dims.size()));
-    for (const auto& [k, v] : m.dims) {
-      putText(out, k);
-      putText(out, v);
-    }
-    const auto& s = m.extra.front();
-    putText(out, s.name);
-    put(out, static_cast<std::uint8_t>(s.kind));
-    put(out, s.value);
-    put(out, s.ts);
-    putText(out, s.data);
-  }
-}
-
-bool Aggregator::restore(std::string_view bytes) {
-  *this = Aggregator(options_);
-  Reader r(bytes);
-  if (r.get<std::uint32_t>() != 1) return false;
-  window_ = r.get<std::int64_t>();
-  counts_.lines = r.get<std::uint64_t>();
-  counts_.good = r.get<std::uint64_t>();
-  counts_.overflowed = r.get<std::uint64_t>();
-  counts_.tags_cut = r.get<std::uint64_t>();
-  counts_.events_dropped = r.get<std::uint64_t>();
-  counts_.points = r.get<std::uint64_t>();
-  auto bad = r.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < bad && r.ok(); ++i) {
-    auto v = r.get<std::uint64_t>();
-    if (i < counts_.bad.size()) counts_.bad[i] = v;
-  }
-  overflow_series_ = r.get<std::uint64_t>();
-  auto n = r.get<std::uint64_t>();
-  for (std::uint64_t i = 0; i < n && r.ok(); ++i) {
-    std::string key(r.text());
-    bool named = r.get<std::uint8_t>() != 0;
-    if (key.size() < 2) break;
-    std::size_t begin = key.find(kField) + 1;
-    std::string name = key.substr(begin, key.find(kField, begin) - begin);
-    Series* s = lookup(key, static_cast<Kind>(key[0]), named ? name : std::string(), true);
-    s->touched = r.get<std::int64_t>();
-    s->value = r.get<double>();
-    s->known = r.get<std::uint8_t>() != 0;
-    std::string_view sketch = r.text();
-    if (!sketch.empty()) {
-      if (auto parsed = metrics::Sketch::parse(sketch)) {
-        s->sketch = std::make_unique<metrics::Sketch>(std::move(*parsed));
-      }
-    }
-    std::string_view members = r.text();
-    if (!members.empty()) {
-      if (auto parsed = Distinct::parse(members)) {
-        s->members = std::make_unique<Distinct>(std::move(*parsed));
-      }
-    }
-    if (s->touched == window_ && window_ != kNone) {
-      touched_.push_back(s);
-      if (s->name) {
-        s->name->count = s->name->window == window_ ? s->name->count + 1 : 1;
-        s->name->window = window_;
-      }
-    }
-  }
-  auto events = r.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < events && r.ok(); ++i) {
-    metrics::Metrics m;
-    auto dims = r.get<std::uint32_t>();
-    for (std::uint32_t d = 0; d < dims && r.ok(); ++d) {
-      std::string k(r.text());
-      m.dims.emplace_back(std::move(k), r.text());
-    }
-    metrics::Sample s;
-    s.name = r.text();
-    s.kind = static_cast<metrics::Kind>(r.get<std::uint8_t>());
-    s.value = r.get<double>();
-    s.ts = r.get<std::int64_t>();
-    s.explicit_ts = true;
-    s.data = r.text();
-    m.extra.push_back(std::move(s));
-    events_.push_back(std::move(m));
-  }
-  if (r.done()) return true;
-  *this = Aggregator(options_);
-  return false;
 }
 
 }  // namespace godwit::agent

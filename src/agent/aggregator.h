@@ -12,29 +12,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
+#include "agent/distinct.h"
 #include "agent/statsd_parser.h"
 #include "godwit/metrics/metrics.h"
 #include "metrics/sketch.h"
 
 namespace godwit::agent {
-
-// Distinct members: exact up to kExact, then an estimate (HyperLogLog, 4096 registers, 1.6 %).
-class Distinct {
- public:
-  static constexpr std::size_t kExact = 1024;
-  void add(std::string_view member);
-  [[nodiscard]] double count() const;
-  void appendTo(std::string& out) const;
-  static std::optional<Distinct> parse(std::string_view bytes);
-
- private:
-  void addHash(std::uint64_t h);
-  std::unordered_set<std::uint64_t> exact_;
-  std::vector<std::uint8_t> registers_;  // empty while exact
-};
 
 struct AggregatorOptions {
   std::int64_t interval_ns = 10'000'000'000;
@@ -105,7 +90,7 @@ class Aggregator {
     std::int64_t window = kNone;
   };
   struct Series {
-    std::string key;               // kind, optional time, name, tags; see makeKey()
+    std::string key;               // series_key.h
     std::int64_t touched = kNone;  // window
     double value = 0;
     Kind kind{};
@@ -122,6 +107,7 @@ class Aggregator {
   Series* admit(Series* s);
   Series* lookup(const std::string& key, Kind kind, std::string_view name, bool create);
   Series* overflowFor(Kind kind, std::string_view name);
+  std::string nameOf(const StatsdLine& line);
   void makeKey(Kind kind, const StatsdLine& line, std::string& key, std::string& name);
   void toMetrics(const Series& s, metrics::Metrics& m) const;
   std::vector<Series*> ordered();

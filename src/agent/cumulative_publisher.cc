@@ -254,10 +254,11 @@ bool CumulativePublisher::save() {
   {
     std::lock_guard lock(mu_);
     std::vector<spool::CursorEntry> entries;
+    bool complete = log_.complete();
     auto lanes = log_.lanes();
     std::erase_if(places_, [&](const auto& p) {
-      return std::none_of(lanes.begin(), lanes.end(),
-                          [&](const LanePtr& l) { return l->id == p.first; });
+      return complete && std::none_of(lanes.begin(), lanes.end(),
+                                      [&](const LanePtr& l) { return l->id == p.first; });
     });
     toEntries(places_, counts_, entries);
     put(body, static_cast<std::uint32_t>(entries.size()));

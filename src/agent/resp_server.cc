@@ -1,20 +1,14 @@
 #include "agent/resp_server.h"
 
-#include <sys/epoll.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 
+#include "agent/resp_parser.h"
 #include "base/encoding.h"
-#include "base/log.h"
 #include "metrics/wire_json.h"
 
 namespace godwit::agent {
 namespace {
 
-constexpr std::size_t kMaxUnsent = 16u << 20;
 constexpr std::size_t kMaxQueued = 10'000;  // commands in one MULTI
 constexpr std::size_t kMaxQueuedBytes = 64u << 20;
 
@@ -37,171 +31,128 @@ void error(std::string& out, std::string_view text) {
 
 }  // namespace
 
-RespServer::~RespServer() { close(); }
+class RespServer::Connection final : public StreamConnection {
+ public:
+  explicit Connection(RespServer& server)
+      : server_(server), authenticated_(server.password_.empty()) {}
+  void serve() override;
+
+ private:
+  void command(const Args& args);
+  void execute(const Args& args);
+
+  RespServer& server_;
+  RespParser parser_;
+  std::size_t needed_ = 0;
+  bool authenticated_ = false;
+  bool in_multi_ = false;
+  bool multi_failed_ = false;
+  std::vector<std::vector<std::string>> queued_;
+  std::size_t queued_bytes_ = 0;
+  std::string name_;
+};
 
 Result<> RespServer::open(const Section& s, InheritedSockets& inherited) {
   queue_key_ = s.text("queue_key");
   password_ = s.text("password");
-  max_connections_ = static_cast<std::size_t>(s.integer("max_connections"));
+  StreamOptions options;
+  options.name = "resp";
+  options.max_connections = static_cast<std::size_t>(s.integer("max_connections"));
+  options.full_answer = "-ERR max number of clients reached\r\n";
+  streams_.configure(std::move(options));
   for (const char* key : {"listen", "unix"}) {
-    if (!s.text(key).empty()) GODWIT_TRY(listen(s.text(key), inherited));
+    if (s.text(key).empty()) continue;
+    GODWIT_TRY(streams_.listen(s.text(key), inherited,
+                               [this](int) { return std::make_unique<Connection>(*this); }));
   }
   return {};
 }
 
-Result<> RespServer::listen(const std::string& address, InheritedSockets& inherited) {
-  auto socket = openSocket(address, SOCK_STREAM, inherited);
-  if (!socket) return std::move(socket).error();
-  int fd = socket->fd.get();
-  GODWIT_TRY(loop_.add(fd, EPOLLIN, [this, fd](std::uint32_t) { accept(fd); }));
-  bool path = address.find('/') != std::string::npos;
-  listeners_.push_back({std::move(socket->fd), socket->inherited, path ? address : std::string()});
-  log::info("resp.listening", {{"address", address}});
-  return {};
+RespStats RespServer::stats() const {
+  RespStats s = stats_;
+  s.connections = streams_.accepted();
+  return s;
 }
 
-void RespServer::accept(int listener) {
-  for (int i = 0; i < 64; ++i) {
-    UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
-    if (connections_.size() >= max_connections_) {
-      static constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
-      ::send(fd.get(), kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-      continue;
-    }
-    auto c = std::make_unique<Connection>();
-    int raw = fd.get();
-    c->fd = std::move(fd);
-    c->authenticated = password_.empty();
-    if (!loop_.add(raw, EPOLLIN, [this, raw](std::uint32_t e) { onEvent(raw, e); })) continue;
-    connections_[raw] = std::move(c);
-    ++stats_.connections;
-  }
-}
-
-void RespServer::drop(int fd) {
-  loop_.remove(fd);
-  connections_.erase(fd);
-}
-
-void RespServer::onEvent(int fd, std::uint32_t events) {
-  auto it = connections_.find(fd);
-  if (it == connections_.end()) return;
-  Connection& c = *it->second;
-  if ((events & EPOLLOUT) && !flush(c)) return drop(fd);
-  if (!c.out.empty()) return;
-  if (c.closing) return drop(fd);
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-    std::array<char, 65536> buf;
-    for (int i = 0; i < 16; ++i) {
-      ssize_t n = ::read(fd, buf.data(), buf.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0 && errno == EAGAIN) break;
-      if (n <= 0) return drop(fd);
-      c.in.append(buf.data(), static_cast<std::size_t>(n));
-      if (c.in.size() >= c.needed) serve(c);
-      if (c.closing || c.out.size() > kMaxUnsent) break;
-    }
-  } else {
-    serve(c);
-  }
-  if (!flush(c)) return drop(fd);
-  if (c.out.empty() && c.closing) drop(fd);
-}
-
-void RespServer::serve(Connection& c) {
-  std::string_view rest = c.in;
+void RespServer::Connection::serve() {
+  if (in.size() < needed_) return;
+  std::string_view rest = in;
   Args args;
-  c.needed = 0;
-  while (!rest.empty() && !c.closing && c.out.size() <= kMaxUnsent) {
+  needed_ = 0;
+  while (!rest.empty() && canAnswer()) {
     std::size_t used = 0;
-    auto state = c.parser.parse(rest, used, args);
+    auto state = parser_.parse(rest, used, args);
     if (state == RespParser::State::kNeedMore) {
-      c.needed = c.parser.needed();
+      needed_ = parser_.needed();
       break;
     }
     if (state == RespParser::State::kError) {
-      error(c.out, "ERR Protocol error: " + c.parser.error());
-      c.closing = true;
+      error(out, "ERR Protocol error: " + parser_.error());
+      closing = true;
       break;
     }
-    if (!args.empty()) command(c, args);
+    if (!args.empty()) command(args);
     rest.remove_prefix(used);
   }
-  c.in.erase(0, c.in.size() - rest.size());
-}
-
-bool RespServer::flush(Connection& c) {
-  while (!c.out.empty()) {
-    ssize_t n = ::send(c.fd.get(), c.out.data(), c.out.size(), MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) {
-      loop_.modify(c.fd.get(), EPOLLOUT);
-      return true;
-    }
-    if (n <= 0) return false;
-    c.out.erase(0, static_cast<std::size_t>(n));
-  }
-  loop_.modify(c.fd.get(), EPOLLIN);
-  return true;
+  in.erase(0, in.size() - rest.size());
 }
 
 // MULTI queues, EXEC runs; everything else runs at once.
-void RespServer::command(Connection& c, const Args& args) {
-  ++stats_.commands;
+void RespServer::Connection::command(const Args& args) {
+  ++server_.stats_.commands;
   std::string name = upper(args[0]);
   if (name == "QUIT") {
-    c.out += "+OK\r\n";
-    c.closing = true;
+    out += "+OK\r\n";
+    closing = true;
     return;
   }
-  if (!c.authenticated && name != "AUTH" && name != "HELLO") {
-    error(c.out, "NOAUTH Authentication required.");
+  if (!authenticated_ && name != "AUTH" && name != "HELLO") {
+    error(out, "NOAUTH Authentication required.");
     return;
   }
   if (name == "MULTI") {
-    if (c.in_multi) return error(c.out, "ERR MULTI calls can not be nested");
-    c.in_multi = true;
-    c.multi_failed = false;
-    c.out += "+OK\r\n";
+    if (in_multi_) return error(out, "ERR MULTI calls can not be nested");
+    in_multi_ = true;
+    multi_failed_ = false;
+    out += "+OK\r\n";
     return;
   }
   if (name == "DISCARD" || name == "EXEC") {
-    if (!c.in_multi) return error(c.out, "ERR " + name + " without MULTI");
-    auto queued = std::move(c.queued);
-    bool failed = c.multi_failed;
-    c.queued.clear();
-    c.queued_bytes = 0;
-    c.in_multi = false;
+    if (!in_multi_) return error(out, "ERR " + name + " without MULTI");
+    auto queued = std::move(queued_);
+    bool failed = multi_failed_;
+    queued_.clear();
+    queued_bytes_ = 0;
+    in_multi_ = false;
     if (name == "DISCARD") {
-      c.out += "+OK\r\n";
+      out += "+OK\r\n";
       return;
     }
     if (failed) {
-      return error(c.out, "EXECABORT Transaction discarded because of previous errors.");
+      return error(out, "EXECABORT Transaction discarded because of previous errors.");
     }
-    c.out += "*" + std::to_string(queued.size()) + "\r\n";
+    out += "*" + std::to_string(queued.size()) + "\r\n";
     for (const auto& q : queued) {
       Args views(q.begin(), q.end());
-      execute(c, views, c.out);
+      execute(views);
     }
     return;
   }
-  if (c.in_multi) {
-    for (auto a : args) c.queued_bytes += a.size();
-    if (c.queued.size() >= kMaxQueued || c.queued_bytes > kMaxQueuedBytes) {
-      c.multi_failed = true;
-      c.queued.clear();
-      return error(c.out, "ERR transaction too large");
+  if (in_multi_) {
+    for (auto a : args) queued_bytes_ += a.size();
+    if (queued_.size() >= kMaxQueued || queued_bytes_ > kMaxQueuedBytes) {
+      multi_failed_ = true;
+      queued_.clear();
+      return error(out, "ERR transaction too large");
     }
-    c.queued.emplace_back(args.begin(), args.end());
-    c.out += "+QUEUED\r\n";
+    queued_.emplace_back(args.begin(), args.end());
+    out += "+QUEUED\r\n";
     return;
   }
-  execute(c, args, c.out);
+  execute(args);
 }
 
-void RespServer::execute(Connection& c, const Args& args, std::string& out) {
+void RespServer::Connection::execute(const Args& args) {
   std::string name = upper(args[0]);
   std::size_t n = args.size();
   auto arity = [&](bool right) {
@@ -212,7 +163,7 @@ void RespServer::execute(Connection& c, const Args& args, std::string& out) {
     return right;
   };
   if (name == "LPUSH") {
-    if (arity(n >= 3)) push(args, out);
+    if (arity(n >= 3)) server_.push(args, out);
   } else if (name == "PING") {
     if (n > 1) {
       bulk(out, args[1]);
@@ -226,10 +177,10 @@ void RespServer::execute(Connection& c, const Args& args, std::string& out) {
   } else if (name == "AUTH") {
     if (!arity(n == 2 || n == 3)) return;
     bool user = n == 2 || args[1] == "default";
-    if (password_.empty()) {
+    if (server_.password_.empty()) {
       error(out, "ERR Client sent AUTH, but no password is set");
-    } else if (constantTimeEqual(args[n - 1], password_) && user) {
-      c.authenticated = true;
+    } else if (constantTimeEqual(args[n - 1], server_.password_) && user) {
+      authenticated_ = true;
       out += "+OK\r\n";
     } else {
       error(out, "WRONGPASS invalid username-password pair or user is disabled.");
@@ -237,12 +188,12 @@ void RespServer::execute(Connection& c, const Args& args, std::string& out) {
   } else if (name == "HELLO") {
     if (n > 1 && args[1] != "2") return error(out, "NOPROTO unsupported protocol version");
     if (n >= 5 && upper(args[2]) == "AUTH") {
-      if (!constantTimeEqual(args[4], password_) || args[3] != "default") {
+      if (!constantTimeEqual(args[4], server_.password_) || args[3] != "default") {
         return error(out, "WRONGPASS invalid username-password pair or user is disabled.");
       }
-      c.authenticated = true;
+      authenticated_ = true;
     }
-    if (!c.authenticated) return error(out, "NOAUTH HELLO must be called with AUTH.");
+    if (!authenticated_) return error(out, "NOAUTH HELLO must be called with AUTH.");
     out += "*8\r\n";
     bulk(out, "server");
     bulk(out, "redis");
@@ -255,13 +206,13 @@ void RespServer::execute(Connection& c, const Args& args, std::string& out) {
   } else if (name == "CLIENT") {
     std::string sub = n > 1 ? upper(args[1]) : "";
     if (sub == "ID") {
-      out += ":" + std::to_string(c.fd.get()) + "\r\n";
+      out += ":" + std::to_string(fd()) + "\r\n";
     } else if (sub == "GETNAME") {
-      bulk(out, c.name);
+      bulk(out, name_);
     } else if (sub == "LIST" || sub == "INFO") {
-      bulk(out, "id=" + std::to_string(c.fd.get()) + "\n");
+      bulk(out, "id=" + std::to_string(fd()) + "\n");
     } else {
-      if (sub == "SETNAME" && n == 3) c.name = args[2].substr(0, 256);
+      if (sub == "SETNAME" && n == 3) name_ = args[2].substr(0, 256);
       out += "+OK\r\n";
     }
   } else if (name == "COMMAND") {
@@ -285,7 +236,7 @@ void RespServer::execute(Connection& c, const Args& args, std::string& out) {
   } else if (name == "TYPE") {
     out += "+none\r\n";
   } else if (name == "TIME") {
-    std::int64_t us = inlet_.clock().nowNs() / 1000;
+    std::int64_t us = server_.inlet_.clock().nowNs() / 1000;
     out += "*2\r\n";
     bulk(out, std::to_string(us / 1'000'000));
     bulk(out, std::to_string(us % 1'000'000));
@@ -324,19 +275,6 @@ void RespServer::push(const Args& args, std::string& out) {
   }
   // The length a list would have right after the push if an agent was keeping up.
   out += ":" + std::to_string(args.size() - 2) + "\r\n";
-}
-
-void RespServer::stopAccepting() {
-  for (auto& l : listeners_) {
-    loop_.remove(l.fd.get());
-    if (!l.inherited && !l.path.empty()) ::unlink(l.path.c_str());
-  }
-  listeners_.clear();
-}
-
-void RespServer::close() {
-  stopAccepting();
-  while (!connections_.empty()) drop(connections_.begin()->first);
 }
 
 }  // namespace godwit::agent

@@ -3,16 +3,13 @@
 // agent's own to publish. Loop thread.
 #pragma once
 
-#include <memory>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "agent/config.h"
 #include "agent/inlet.h"
-#include "agent/loop.h"
-#include "agent/resp_parser.h"
-#include "agent/sockets.h"
+#include "agent/stream_listener.h"
 
 namespace godwit::agent {
 
@@ -26,55 +23,24 @@ struct RespStats {
 
 class RespServer {
  public:
-  RespServer(Loop& loop, Inlet& inlet) : loop_(loop), inlet_(inlet) {}
-  ~RespServer();
+  RespServer(Loop& loop, Inlet& inlet) : streams_(loop), inlet_(inlet) {}
 
   Result<> open(const Section& settings, InheritedSockets& inherited);
-  void stopAccepting();
-  void close();
-  [[nodiscard]] const RespStats& stats() const { return stats_; }
-  [[nodiscard]] std::size_t connections() const { return connections_.size(); }
+  void stopAccepting() { streams_.stopAccepting(); }
+  void close() { streams_.close(); }
+  [[nodiscard]] RespStats stats() const;
+  [[nodiscard]] std::size_t connections() const { return streams_.connections(); }
 
  private:
-  struct Connection {
-    UniqueFd fd;
-    RespParser parser;
-    std::string in;
-    std::string out;
-    std::size_t needed = 0;
-    bool authenticated = false;
-    bool in_multi = false;
-    bool multi_failed = false;
-    std::vector<std::vector<std::string>> queued;
-    std::size_t queued_bytes = 0;
-    std::string name;
-    bool closing = false;
-  };
+  class Connection;
   using Args = std::vector<std::string_view>;
-
-  Result<> listen(const std::string& address, InheritedSockets& inherited);
-  void accept(int listener);
-  void onEvent(int fd, std::uint32_t events);
-  void serve(Connection& c);
-  bool flush(Connection& c);
-  void drop(int fd);
-  void command(Connection& c, const Args& args);
-  void execute(Connection& c, const Args& args, std::string& out);
   void push(const Args& args, std::string& out);
 
-  Loop& loop_;
+  StreamListener streams_;
   Inlet& inlet_;
   RespStats stats_;
   std::string queue_key_;
   std::string password_;
-  std::size_t max_connections_ = 1024;
-  struct Listener {
-    UniqueFd fd;
-    bool inherited;
-    std::string path;
-  };
-  std::vector<Listener> listeners_;
-  std::unordered_map<int, std::unique_ptr<Connection>> connections_;
 };
 
 }  // namespace godwit::agent

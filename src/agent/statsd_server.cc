@@ -37,11 +37,40 @@ struct StatsdServer::Datagram {
   std::array<std::array<char, 128>, kSlots> control{};
 };
 
-StatsdServer::StatsdServer(Loop& loop, Inlet& inlet) : loop_(loop), inlet_(inlet) {}
+// A peer that sends packets behind their length, or lines.
+class StatsdServer::Stream final : public StreamConnection {
+ public:
+  Stream(StatsdServer& server, Source source, bool framed, std::string container)
+      : server_(server), source_(source), framed_(framed), container_(std::move(container)) {}
+
+  void serve() override {
+    std::string_view rest = in;
+    framed_ ? takePackets(rest) : takeLines(rest);
+    in.erase(0, in.size() - rest.size());
+  }
+  void ended() override {
+    if (!framed_ && !in.empty() && in.size() <= kMaxLine) server_.take(in, source_, container_);
+  }
+
+ private:
+  void takePackets(std::string_view& rest);
+  void takeLines(std::string_view& rest);
+
+  StatsdServer& server_;
+  Source source_;
+  bool framed_;  // 32-bit length before each packet; else lines
+  std::string container_;
+};
+
+StatsdServer::StatsdServer(Loop& loop, Inlet& inlet) : loop_(loop), inlet_(inlet), streams_(loop) {}
 StatsdServer::~StatsdServer() { close(); }
 
 Result<> StatsdServer::open(const Section& s, InheritedSockets& inherited) {
   origin_ = s.flag("origin");
+  StreamOptions streams;
+  streams.name = "statsd";
+  streams.max_connections = kMaxStreams;
+  streams_.configure(std::move(streams));
   for (const char* key : {"udp", "udp6"}) {
     if (!s.text(key).empty()) {
       GODWIT_TRY(openDatagram(s.text(key), Source::kStatsdUdp, s, inherited));
@@ -192,103 +221,56 @@ std::string StatsdServer::containerOf(int pid) {
 
 Result<> StatsdServer::openStream(const std::string& address, Source source, bool framed,
                                   InheritedSockets& inherited) {
-  auto socket = openSocket(address, SOCK_STREAM, inherited);
-  if (!socket) return std::move(socket).error();
-  int fd = socket->fd.get();
-  GODWIT_TRY(loop_.add(fd, EPOLLIN,
-                       [this, fd, source, framed](std::uint32_t) { accept(fd, source, framed); }));
-  bool path = address.find('/') != std::string::npos;
-  listeners_.push_back({std::move(socket->fd), socket->inherited, path ? address : std::string()});
-  log::info("statsd.listening", {{"address", address}, {"stream", true}});
-  return {};
+  return streams_.listen(address, inherited, [this, source, framed](int fd) {
+    std::string container;
+    ucred cred{};
+    socklen_t size = sizeof cred;
+    if (origin_ && framed && ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &size) == 0) {
+      container = containerOf(cred.pid);
+    }
+    return std::make_unique<Stream>(*this, source, framed, std::move(container));
+  });
 }
 
-void StatsdServer::accept(int listener, Source source, bool framed) {
-  for (int i = 0; i < kRounds; ++i) {
-    UniqueFd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-    if (!fd) return;
-    if (streams_.size() >= kMaxStreams) continue;  // closes it: the client sees it at once
-    auto s = std::make_unique<Stream>();
-    s->framed = framed;
-    s->source = source;
-    if (origin_ && framed) {
-      ucred cred{};
-      socklen_t size = sizeof cred;
-      if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &cred, &size) == 0) {
-        s->container = containerOf(cred.pid);
-      }
+void StatsdServer::Stream::takePackets(std::string_view& rest) {
+  while (rest.size() >= 4) {
+    std::uint32_t size = 0;
+    std::memcpy(&size, rest.data(), 4);
+    if (size > kSlotBytes) {  // not this protocol, or a broken client
+      ++server_.stats_.truncated;
+      closing = true;
+      return;
     }
-    int raw = fd.get();
-    s->fd = std::move(fd);
-    if (!loop_.add(raw, EPOLLIN, [this, raw](std::uint32_t) { readStream(raw); })) continue;
-    streams_[raw] = std::move(s);
-    ++stats_.connections;
+    if (rest.size() - 4 < size) return;
+    server_.take(rest.substr(4, size), source_, container_);
+    rest.remove_prefix(4u + size);
   }
 }
 
-void StatsdServer::closeStream(int fd) {
-  loop_.remove(fd);
-  streams_.erase(fd);
+void StatsdServer::Stream::takeLines(std::string_view& rest) {
+  std::size_t last = rest.rfind('\n');
+  while (last != std::string_view::npos && !rest.empty()) {
+    // Whole lines, in frames of at most 32 KiB so that n_samples fits.
+    std::size_t end = last + 1 <= 32768 ? last : rest.rfind('\n', 32767);
+    if (end == std::string_view::npos) end = rest.find('\n');
+    server_.take(rest.substr(0, end + 1), source_, container_);
+    rest.remove_prefix(end + 1);
+    last = rest.rfind('\n');
+  }
+  if (rest.size() > kMaxLine) {
+    ++server_.stats_.truncated;
+    closing = true;
+  }
 }
 
-void StatsdServer::readStream(int fd) {
-  auto it = streams_.find(fd);
-  if (it == streams_.end()) return;
-  Stream& s = *it->second;
-  std::array<char, 65536> buf;
-  bool closed = false;
-  for (int i = 0; i < kRounds; ++i) {
-    ssize_t n = ::read(fd, buf.data(), buf.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) break;
-    if (n <= 0) {
-      closed = true;
-      break;
-    }
-    s.in.append(buf.data(), static_cast<std::size_t>(n));
-    std::string_view rest = s.in;
-    if (s.framed) {
-      while (rest.size() >= 4) {
-        std::uint32_t size = 0;
-        std::memcpy(&size, rest.data(), 4);
-        if (size > kSlotBytes) {  // not this protocol, or a broken client
-          ++stats_.truncated;
-          closed = true;
-          break;
-        }
-        if (rest.size() - 4 < size) break;
-        take(rest.substr(4, size), s.source, s.container);
-        rest.remove_prefix(4u + size);
-      }
-    } else {
-      std::size_t last = rest.rfind('\n');
-      while (last != std::string_view::npos && !rest.empty()) {
-        // Whole lines, in frames of at most 32 KiB so that n_samples fits.
-        std::size_t end = last + 1 <= 32768 ? last : rest.rfind('\n', 32767);
-        if (end == std::string_view::npos) end = rest.find('\n');
-        take(rest.substr(0, end + 1), s.source, s.container);
-        rest.remove_prefix(end + 1);
-        last = rest.rfind('\n');
-      }
-      if (rest.size() > kMaxLine) {
-        ++stats_.truncated;
-        closed = true;
-      }
-    }
-    s.in.erase(0, s.in.size() - rest.size());
-    if (closed) break;
-  }
-  if (!closed) return;
-  if (!s.framed && !s.in.empty() && s.in.size() <= kMaxLine) take(s.in, s.source, s.container);
-  closeStream(fd);
+StatsdServerStats StatsdServer::stats() const {
+  StatsdServerStats s = stats_;
+  s.connections = streams_.accepted();
+  return s;
 }
 
 void StatsdServer::close() {
-  while (!streams_.empty()) {
-    int fd = streams_.begin()->first;
-    readStream(fd);
-    if (streams_.contains(fd)) closeStream(fd);
-  }
+  streams_.readRest();
   for (auto& d : datagrams_) {
     loop_.remove(d->fd.get());
     // What is in the kernel's buffer has been accepted from its sender. Bounded by the buffer: the
@@ -299,11 +281,7 @@ void StatsdServer::close() {
     }
   }
   datagrams_.clear();
-  for (auto& l : listeners_) {
-    loop_.remove(l.fd.get());
-    if (!l.inherited && !l.path.empty()) ::unlink(l.path.c_str());
-  }
-  listeners_.clear();
+  streams_.close();
 }
 
 }  // namespace godwit::agent

@@ -11,7 +11,7 @@
 #include "agent/config.h"
 #include "agent/inlet.h"
 #include "agent/loop.h"
-#include "agent/sockets.h"
+#include "agent/stream_listener.h"
 
 namespace godwit::agent {
 
@@ -34,28 +34,19 @@ class StatsdServer {
   // Reads what the kernel holds (bounded), then closes. Inherited sockets are left alone: what they
   // hold waits for the next process.
   void close();
-  [[nodiscard]] const StatsdServerStats& stats() const { return stats_; }
+  [[nodiscard]] StatsdServerStats stats() const;
   // Appends a tick, so that a window can end without traffic.
   void tick();
 
  private:
   struct Datagram;  // a socket and its receive slots
-  struct Stream {
-    UniqueFd fd;
-    std::string in;
-    bool framed = false;  // 32-bit length before each packet; else lines
-    Source source{};
-    std::string container;
-  };
+  class Stream;
 
   Result<> openDatagram(const std::string& address, Source source, const Section& settings,
                         InheritedSockets& inherited);
   Result<> openStream(const std::string& address, Source source, bool framed,
                       InheritedSockets& inherited);
   bool readDatagrams(Datagram& socket);
-  void accept(int listener, Source source, bool framed);
-  void readStream(int fd);
-  void closeStream(int fd);
   void take(std::string_view datagram, Source source, const std::string& container);
   std::string containerOf(int pid);
 
@@ -64,13 +55,7 @@ class StatsdServer {
   StatsdServerStats stats_;
   bool origin_ = false;
   std::vector<std::unique_ptr<Datagram>> datagrams_;
-  struct Listener {
-    UniqueFd fd;
-    bool inherited;
-    std::string path;
-  };
-  std::vector<Listener> listeners_;
-  std::unordered_map<int, std::unique_ptr<Stream>> streams_;
+  StreamListener streams_;
   std::unordered_map<int, std::pair<std::string, std::int64_t>> containers_;  // by pid
   std::string rewritten_;
 };

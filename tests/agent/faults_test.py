@@ -25,8 +25,8 @@ class Producer:
         Producer.made += 1
         self.ledger = pathlib.Path(folder) / f"ledger{Producer.made}"
         args = [PRODUCER, str(spool), str(self.ledger), "m", str(rate)]
-        if count is not None:
-            args.append(str(count))
+        if count is not None or max_bytes is not None:
+            args.append(str(count or 10**12))
         if max_bytes is not None:
             args.append(str(max_bytes))
         self.p = subprocess.Popen(args, env=dict(os.environ, **(env or {})))
