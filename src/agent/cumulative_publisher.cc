@@ -1,13 +1,11 @@
 #include "agent/cumulative_publisher.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "agent/decode.h"
+#include "agent/cumulative_state.h"
 #include "agent/files.h"
-#include "agent/line_protocol.h"
 #include "agent/prometheus_text.h"
-#include "agent/raw_bytes.h"
+#include "agent/series_folder.h"
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/log.h"
@@ -24,117 +22,8 @@ using spool::ReadStatus;
 constexpr auto kSaveEvery = 2s;
 constexpr std::uint64_t kSaveEveryBytes = 64u << 20;
 constexpr std::size_t kFoldFrames = 4096;  // in one go, before others may look
-constexpr char kMagic[8] = {'G', 'W', 'S', 'T', 'A', 'T', '1', '\n'};
-
-Outcome otlpOutcome(const HttpAnswer& a) {
-  Outcome o;
-  o.code = a.kind == HttpAnswer::Kind::kAnswered ? a.status : 0;
-  o.retry_after_s = a.retry_after_s;
-  o.message = a.kind == HttpAnswer::Kind::kAnswered
-                  ? "HTTP " + std::to_string(a.status) + ": " + a.body.substr(0, 300)
-                  : a.error;
-  if (a.kind == HttpAnswer::Kind::kAborted) {
-    o.kind = Outcome::Kind::kAborted;
-  } else if (a.kind != HttpAnswer::Kind::kAnswered) {
-    o.unreachable = a.kind == HttpAnswer::Kind::kUnreachable;
-  } else if (a.status >= 200 && a.status < 300) {
-    o.kind = Outcome::Kind::kOk;
-  } else if (a.status == 400 || a.status == 422) {
-    o.kind = Outcome::Kind::kRejected;
-  } else if (a.status == 413) {
-    o.kind = Outcome::Kind::kTooLarge;
-  } else if (a.status == 401 || a.status == 403 || a.status == 404) {
-    o.kind = Outcome::Kind::kForbidden;
-  }
-  return o;
-}
 
 }  // namespace
-
-class CumulativePublisher::Folder final : public FrameSink {
- public:
-  explicit Folder(CumulativePublisher& p) : p_(p) {}
-  std::int64_t log_ns = 0;
-
-  void onMetrics(const metrics::Metrics& m, std::uint32_t) override {
-    for (const auto* list : {&m.counters, &m.timers, &m.extra}) {
-      for (const auto& s : *list) {
-        p_.count(p_.store_.add(m.dims, s, p_.options_.host, log_ns), 1);
-      }
-    }
-  }
-  // The numbers of a line become gauges; the line counts as one sample.
-  void onLine(std::string_view line, std::uint32_t) override {
-    auto parts = splitLine(line);
-    bool any = false;
-    if (parts && parseLinePoint(*parts, point_)) {
-      for (const auto& [field, value] : point_.fields) {
-        double v = 0;
-        if (const auto* i = std::get_if<std::int64_t>(&value)) {
-          v = static_cast<double>(*i);
-        } else if (const auto* d = std::get_if<double>(&value)) {
-          v = *d;
-        } else if (const auto* b = std::get_if<bool>(&value)) {
-          v = *b ? 1 : 0;
-        } else {
-          continue;
-        }
-        std::string name = field == "value" ? point_.measurement : point_.measurement + "_" + field;
-        auto added = p_.store_.addGauge(point_.tags, std::move(name), v, point_.timestamp,
-                                        p_.options_.host, log_ns);
-        if (any && added == SeriesStore::Added::kYes) ++extra_units;
-        any = any || added == SeriesStore::Added::kYes;
-      }
-    }
-    p_.count(any ? SeriesStore::Added::kYes : SeriesStore::Added::kUnsupported, 1);
-  }
-  // Series touched beyond the first of a line: they are owed too, but are no samples of their own.
-  std::uint64_t extra_units = 0;
-
- private:
-  CumulativePublisher& p_;
-  LinePoint point_;
-};
-
-CumulativeOptions cumulativeOptions(const Section& s, const TargetContext& context) {
-  CumulativeOptions o;
-  o.name = s.name();
-  o.required = s.flag("required");
-  o.host = context.host;
-  o.limits.series = static_cast<std::size_t>(s.integer("max_series"));
-  o.limits.per_name = static_cast<std::size_t>(s.integer("max_series_per_name"));
-  o.limits.ttl_ns = s.duration("series_ttl").count();
-  if (s.text("type") != "otlp") return o;
-  o.limits.track_unsent = true;
-  std::string base = s.text("url");
-  while (!base.empty() && base.back() == '/') base.pop_back();
-  o.url = base.ends_with("/v1/metrics") ? base : base + "/v1/metrics";
-  o.json = s.text("encoding") == "json";
-  o.headers.emplace_back(o.json ? "Content-Type: application/json"
-                                : "Content-Type: application/x-protobuf");
-  if (!s.text("token").empty()) o.headers.push_back("Authorization: Bearer " + s.text("token"));
-  std::string_view extra;
-  std::string headers = s.text("headers");
-  for (extra = headers; !extra.empty();) {
-    std::size_t n = extra.find(';');
-    std::string_view h = extra.substr(0, n);
-    extra.remove_prefix(n == std::string_view::npos ? extra.size() : n + 1);
-    while (!h.empty() && h.front() == ' ') h.remove_prefix(1);
-    if (h.find(':') != std::string_view::npos) o.headers.emplace_back(h);
-  }
-  o.gzip = s.flag("gzip");
-  o.batch = static_cast<std::size_t>(s.integer("batch"));
-  o.timeout = s.duration("timeout");
-  o.interval = s.duration("interval");
-  o.retry_max = s.duration("retry_max");
-  o.otlp.service_name = s.text("service_name");
-  o.otlp.host_name = context.host;
-  o.otlp.instance_id = context.agent_id;
-  o.otlp.delta = s.text("temporality") == "delta";
-  o.limits.keep_deltas = o.otlp.delta;
-  o.host.clear();  // it is an attribute of the resource
-  return o;
-}
 
 Result<std::unique_ptr<Publisher>> CumulativePublisher::open(Log& log, CumulativeOptions options) {
   auto ledger = Ledger::open(options.cursor_path);
@@ -185,7 +74,7 @@ void CumulativePublisher::flush() {
 
 void CumulativePublisher::stop() {
   if (!stopping_.exchange(true)) {
-    http_.abort();
+    client_.abort();
     log_.wakeReaders();
   }
   if (thread_.joinable()) thread_.join();
@@ -213,29 +102,18 @@ void CumulativePublisher::expose(std::string& out, bool open_metrics, bool histo
   appendPrometheus(out, store_.all(), {open_metrics, histograms});
 }
 
-// File: magic, u32 crc32c of what follows, then the cursor entries, pending, delta start, series.
 bool CumulativePublisher::load() {
+  CumulativeState state;
   auto text = readFile(options_.state_path);
-  if (!text || text->size() < 12 || std::memcmp(text->data(), kMagic, 8) != 0) return false;
-  std::string_view s = std::string_view(*text).substr(8);
-  std::uint32_t crc = 0;
-  std::uint32_t n = 0;
-  take(s, crc);
-  if (crc32c(s.data(), s.size()) != crc || !take(s, n)) return false;
-  std::vector<spool::CursorEntry> entries(n);
-  for (auto& e : entries) {
-    if (!take(s, e.lane_id.lo) || !take(s, e.lane_id.hi) || !take(s, e.seq) || !take(s, e.seg) ||
-        !take(s, e.off)) {
-      return false;
-    }
-  }
-  if (!take(s, pending_) || !take(s, options_.otlp.delta_start_ns) || !take(s, dead_seq_) ||
-      !store_.restore(s)) {
+  if (!text || !state.decode(*text, store_)) {
     store_ = SeriesStore(options_.limits);
-    pending_ = 0;
     return false;
   }
-  fromEntries(entries, places_, counts_);
+  places_ = std::move(state.places);
+  counts_ = state.counts;
+  pending_ = state.pending;
+  options_.otlp.delta_start_ns = state.delta_start_ns;
+  dead_seq_ = state.dead_seq;
   return true;
 }
 
@@ -248,44 +126,26 @@ bool CumulativePublisher::save() {
     last_save_ = SteadyClock::now();
     return false;
   }
-  std::string body;
-  Places places;
-  Counts counts;
+  std::string text;
+  CumulativeState state;
   {
     std::lock_guard lock(mu_);
-    std::vector<spool::CursorEntry> entries;
     bool complete = log_.complete();
     auto lanes = log_.lanes();
     std::erase_if(places_, [&](const auto& p) {
       return complete && std::none_of(lanes.begin(), lanes.end(),
                                       [&](const LanePtr& l) { return l->id == p.first; });
     });
-    toEntries(places_, counts_, entries);
-    put(body, static_cast<std::uint32_t>(entries.size()));
-    for (const auto& e : entries) {
-      put(body, e.lane_id.lo);
-      put(body, e.lane_id.hi);
-      put(body, e.seq);
-      put(body, e.seg);
-      put(body, e.off);
-    }
-    put(body, pending_);
-    put(body, options_.otlp.delta_start_ns);
-    put(body, dead_seq_);
-    store_.save(body);
-    places = places_;
-    counts = counts_;
+    state = {places_, counts_, pending_, options_.otlp.delta_start_ns, dead_seq_};
+    text = state.encode(store_);
   }
-  std::string text(kMagic, sizeof kMagic);
-  put(text, crc32c(body.data(), body.size()));
-  text += body;
   last_save_ = SteadyClock::now();
   Result<> r = writeFileDurably(options_.state_path, text);
   std::map<LaneId, spool::Position> positions;
   if (r) {
     std::lock_guard lock(mu_);
-    for (const auto& [id, place] : places) positions[id] = place.position;
-    ledger_.replace(std::move(places), counts);
+    for (const auto& [id, place] : state.places) positions[id] = place.position;
+    ledger_.replace(std::move(state.places), state.counts);
     r = ledger_.store();
   }
   if (!r) {
@@ -300,11 +160,11 @@ bool CumulativePublisher::save() {
   return true;
 }
 
-void CumulativePublisher::count(SeriesStore::Added added, std::uint64_t samples) {
-  auto drop = [&](Drop why) { counts_.dropped[static_cast<std::size_t>(why)] += samples; };
+void CumulativePublisher::count(SeriesStore::Added added) {
+  auto drop = [&](Drop why) { ++counts_.dropped[static_cast<std::size_t>(why)]; };
   switch (added) {
     case SeriesStore::Added::kYes:
-      (sends() ? pending_ : counts_.published) += samples;
+      ++(sends() ? pending_ : counts_.published);
       break;
     case SeriesStore::Added::kUnsupported:
       drop(Drop::kUnsupported);
@@ -321,7 +181,7 @@ void CumulativePublisher::count(SeriesStore::Added added, std::uint64_t samples)
 // False at the end of the log.
 bool CumulativePublisher::fold(LogReader& reader, FrameDecoder& decoder) {
   std::lock_guard lock(mu_);
-  Folder sink(*this);
+  SeriesFolder sink(store_, options_.host, [this](SeriesStore::Added added) { count(added); });
   LogFrame f;
   LogGap g;
   for (std::size_t i = 0; i < kFoldFrames; ++i) {
@@ -493,22 +353,10 @@ Outcome CumulativePublisher::sendOnce(std::span<CumulativeSeries* const> series)
   std::string body;
   {
     std::lock_guard lock(mu_);
-    body =
-        options_.json ? encodeOtlpJson(series, options_.otlp) : encodeOtlp(series, options_.otlp);
+    body = options_.to.json ? encodeOtlpJson(series, options_.otlp)
+                            : encodeOtlp(series, options_.otlp);
   }
-  std::vector<std::string> headers = options_.headers;
-  std::string packed;
-  if (options_.gzip && body.size() > 1024 && gzipCompress(body, packed)) {
-    headers.emplace_back("Content-Encoding: gzip");
-    body = std::move(packed);
-  }
-  auto begin = SteadyClock::now();
-  HttpAnswer answer = http_.post(options_.url, headers, body, options_.timeout);
-  Outcome o = otlpOutcome(answer);
-  double seconds = std::chrono::duration<double>(SteadyClock::now() - begin).count();
-  std::string message;
-  std::int64_t rejected = 0;
-  if (o.kind == Outcome::Kind::kOk && !options_.json) rejected = otlpRejected(answer.body, message);
+  auto [o, seconds, rejected, message] = client_.post(options_.to, std::move(body));
   std::lock_guard lock(mu_);
   ++stats_.requests[o.code];
   ++stats_.publish_seconds_count;

@@ -9,36 +9,12 @@
 #include <string>
 #include <thread>
 
-#include "agent/config.h"
+#include "agent/cumulative_options.h"
 #include "agent/dead_letters.h"
-#include "agent/http_client.h"
-#include "agent/otlp_encoder.h"
 #include "agent/publisher.h"
 #include "agent/series_store.h"
-#include "agent/target.h"
 
 namespace godwit::agent {
-
-struct CumulativeOptions {
-  std::string name;
-  std::string state_path;
-  std::string cursor_path;
-  std::string dead_dir;
-  std::uint64_t dead_max_bytes = 64u << 20;
-  bool required = true;
-  std::string host;  // label `host`, empty: none
-  SeriesLimits limits;
-  // Sending; without a URL nothing is sent and every sample counts as published once it is saved.
-  std::string url;
-  std::vector<std::string> headers;
-  bool json = false;
-  bool gzip = true;
-  std::size_t batch = 5000;  // series in one request
-  std::chrono::nanoseconds timeout{10'000'000'000};
-  std::chrono::nanoseconds interval{10'000'000'000};
-  std::chrono::nanoseconds retry_max{30'000'000'000};
-  OtlpOptions otlp;
-};
 
 class CumulativePublisher final : public Publisher {
  public:
@@ -58,14 +34,12 @@ class CumulativePublisher final : public Publisher {
   bool load();
   bool save();
   bool fold(LogReader& reader, FrameDecoder& decoder);
-  void count(SeriesStore::Added added, std::uint64_t samples);
+  void count(SeriesStore::Added added);
   void sendChanged();
   bool sendRange(std::vector<CumulativeSeries*>& series, std::size_t first, std::size_t last);
   Outcome sendOnce(std::span<CumulativeSeries* const> series);
   void quarantine(const CumulativeSeries& s, const std::string& why);
-  [[nodiscard]] bool sends() const { return !options_.url.empty(); }
-
-  class Folder;
+  [[nodiscard]] bool sends() const { return !options_.to.url.empty(); }
 
   // Set once
   Log& log_;
@@ -75,7 +49,7 @@ class CumulativePublisher final : public Publisher {
   std::atomic<std::uint64_t> flushes_{0};
 
   // Publisher thread
-  HttpClient http_;
+  OtlpClient client_;
   DeadLetters dead_;
   bool dirty_ = false;
   std::uint64_t folded_bytes_ = 0;
@@ -94,7 +68,5 @@ class CumulativePublisher final : public Publisher {
   std::uint64_t pending_ = 0;  // folded, not sent yet
   PublisherStats stats_;
 };
-
-CumulativeOptions cumulativeOptions(const Section& settings, const TargetContext& context);
 
 }  // namespace godwit::agent
