@@ -153,20 +153,24 @@ def statsd(case, folder):
         got, sent, seconds, used, drops = run_agent(path, packets, lines)
         row(f"StatsD unix datagram, {lines} lines/packet", got * lines / seconds, "lines/s", f"lost {sent - got}")
     a.stop()
-    statsd_npm(folder, run_npm=True)
+    statsd_npm(folder)
 
 
-def statsd_npm(folder, run_npm):
-    """npm's statsd beside it, when it can be had: npm install statsd in STATSD_NPM."""
-    where = os.environ.get("STATSD_NPM")
-    if not where or not shutil.which("node"):
-        print("| npm statsd | - | - | not installed (set STATSD_NPM to a folder with node_modules/statsd) |")
+def statsd_npm(folder):
+    """npm's statsd beside it: the one in STATSD_NPM, else it is installed below the build folder."""
+    where = os.environ.get("STATSD_NPM") or str(BUILD / "npm")
+    program = where + "/node_modules/statsd/stats.js"
+    if not os.path.exists(program) and shutil.which("npm"):
+        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", "--prefix", where, "statsd"],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=300)
+    if not shutil.which("node") or not os.path.exists(program):
+        print("| npm statsd | - | - | cannot be installed here |", flush=True)
         return
     port, admin = free_port(socket.SOCK_DGRAM), free_port()
     config = pathlib.Path(folder) / "statsd.js"
     config.write_text(f'{{port: {port}, mgmt_port: {admin}, mgmt_address: "127.0.0.1", address: "127.0.0.1", '
                       'backends: [], flushInterval: 100000}')
-    p = subprocess.Popen(["node", where + "/node_modules/statsd/stats.js", str(config)],
+    p = subprocess.Popen(["node", program, str(config)],
                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         def ask(what):

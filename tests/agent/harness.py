@@ -383,6 +383,7 @@ class Target(http.server.ThreadingHTTPServer):
                 pass
 
         super().__init__(("127.0.0.1", 0), Handler)
+        self.handle_error = lambda *a: None  # an agent that is killed breaks its connections
         self.answer = answer
         self.port = self.server_address[1]
         threading.Thread(target=self.serve_forever, daemon=True).start()

@@ -239,6 +239,18 @@ def log_mentions_request(s):
 
 row("godwit.access_log", {"godwit.access_log": "false"}, log_mentions_request, False)
 
+
+@check("godwit.metrics_spool")
+def requests_are_counted_in_the_spool():
+    with Instance(PLAIN) as other:
+        spool = other.data + "/spool"
+        with Instance({**PLAIN, "godwit.metrics_spool": spool}) as s:
+            s.hello()
+            s.last_output()
+            lanes = [os.path.join(at, f) for at, _, files in os.walk(spool + "/lanes") for f in files if f.endswith(".seg")]
+            assert any(b"RequestTime" in open(f, "rb").read() for f in lanes), lanes
+
+
 # Stores
 row("storage_backend", {"storage_backend": "sqlite"}, lambda s: os.path.exists(s.data + "/godwit.db"), True)
 row("permission_backend", {"permission_backend": "kinto.core.permission.postgresql"},
