@@ -62,6 +62,9 @@ int copyCommand(const Context& context) {
   }
   if (from->url == to->url) return context.fail("copy", "both are the same store", kExitUsage);
   if (context.in.dry_run) return wouldCopy(context, *from, *to);
+  if (auto made = makeFolder(*settings, context.in.to); !made.ok()) {
+    return context.fail("copy", reason(made.error()));
+  }
   store::CopyRequest request;
   request.from = from->url;
   request.to = to->url;

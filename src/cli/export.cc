@@ -146,6 +146,9 @@ int importCommand(const Context& context) {
   auto in = openImport(context, *settings);
   if (!in.ok()) return context.fail(what, reason(in.error()));
   if (context.in.dry_run) return wouldImport(context, *in->source, *to);
+  if (auto made = makeFolder(*settings, context.in.to); !made.ok()) {
+    return context.fail(what, reason(made.error()));
+  }
   auto sink = openSink(*to);
   if (!sink.ok()) return context.fail(what, reason(sink.error()));
   MoveReport done;

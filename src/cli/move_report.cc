@@ -50,7 +50,7 @@ void sayCheck(const Context& context, const ops::Comparison& c) {
                  number(c.different) + " differences, " + number(c.equal) + " rows are equal");
     return;
   }
-  std::string line = "checked: " + number(c.equal) + " rows are equal, id, time, data, all";
+  std::string line = "checked row by row: " + number(c.equal) + " are equal";
   if (c.later > 0) line += "; " + number(c.later) + " newer ones came meanwhile";
   if (c.replaced > 0) line += "; " + number(c.replaced) + " older states have newer ones";
   if (c.extra > 0) line += "; " + number(c.extra) + " are only on the other side";

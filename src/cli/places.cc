@@ -46,6 +46,12 @@ Result<Place> placeOf(const Context& context, const kinto::Settings& settings,
   return place;
 }
 
+Result<void> makeFolder(const kinto::Settings& settings, const std::string& text) {
+  if (!text.empty() || settings.backend("storage_backend") == "postgresql") return {};
+  auto made = kinto::dataFolder(settings);
+  return made.ok() ? Result<void>() : Result<void>(std::move(made).error());
+}
+
 std::string shown(const Place& place) {
   return place.isServer() ? place.url : ops::publicStoreUrl(place.url);
 }

@@ -23,6 +23,9 @@ Result<Place> placeOf(const Context& context, const kinto::Settings& settings,
                       const std::string& text, const std::string& auth);
 std::string shown(const Place& place);  // without password
 
+// The folder of the configured SQLite file, for those who are about to write there.
+Result<void> makeFolder(const kinto::Settings& settings, const std::string& text);
+
 Result<std::unique_ptr<ops::Source>> openSource(const Place& place);
 Result<std::unique_ptr<ops::Sink>> openSink(const Place& place);
 

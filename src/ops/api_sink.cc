@@ -1,6 +1,9 @@
 #include "ops/api_sink.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
+#include "base/random.h"
 #include "kinto/render.h"
 #include "ops/row_text.h"
 #include "ops/uri.h"
@@ -25,11 +28,14 @@ std::string bodyOf(const Row& row) {
   return out + "}";
 }
 
-// What is made in order to be deleted at once: older than everything, so that the tombstone may
-// have any time.
-std::string shortLived(const store::Ref& ref) {
-  return ref.resource == "group" ? R"({"data":{"members":[],"last_modified":1}})"
-                                 : R"({"data":{"last_modified":1}})";
+// What is made in order to be deleted: older than everything, so that the tombstone may have any
+// time, and of a time of its own, which no other has in the same list.
+std::string shortLived(const store::Ref& ref, store::Timestamp before) {
+  constexpr store::Timestamp kOld = 1'000'000'000'000;  // 2001
+  auto bound = static_cast<std::uint64_t>(std::clamp<store::Timestamp>(before - 1, 1, kOld));
+  std::string stamp = std::to_string(1 + randomBelow(bound));
+  const char* members = ref.resource == "group" ? "\"members\":[]," : "";
+  return std::string("{\"data\":{") + members + "\"last_modified\":" + stamp + "}}";
 }
 
 store::Timestamp stampOf(const json::Value* object) {
@@ -86,7 +92,7 @@ Result<std::vector<ApiSink::Pending>> ApiSink::create(const store::Ref& ref,
     Api::Call& call = calls.emplace_back();
     call.method = "PUT";
     call.path = pathOf(ref, *row);
-    call.body = row->object.deleted ? shortLived(ref) : bodyOf(*row);
+    call.body = row->object.deleted ? shortLived(ref, row->object.last_modified) : bodyOf(*row);
     call.if_none_match = true;
   }
   auto replies = api_->batch(calls);

@@ -71,6 +71,7 @@ Result<std::optional<List>> ApiSource::head(const store::Ref& ref) {
   std::string path = encoded(listUri(ref));
   auto answer = api_->http().request("HEAD", path);
   if (!answer.ok()) return std::move(answer).error();
+  if (answer->status == 403) forbidden_.push_back(path);
   if (answer->status == 403 || answer->status == 404) return std::optional<List>();
   if (answer->status != 200) return refused("HEAD " + path, answer->status, "");
   List list;
@@ -111,6 +112,7 @@ Result<std::vector<std::string>> ApiSource::ids(const std::string& uri) {
 
 Result<std::vector<List>> ApiSource::lists() {
   std::vector<List> out;
+  forbidden_.clear();
   auto add = [&](const std::string& resource, const std::string& parent) -> Result<bool> {
     store::Ref ref{resource, parent};
     auto list = head(ref);
@@ -208,7 +210,8 @@ Result<void> ApiSource::addPermissions(const store::Ref& ref, Page& page) {
     if (row.object.deleted) continue;
     Api::Call& call = calls.emplace_back();
     call.method = "GET";
-    call.path = encoded(objectUri(ref, row.object.id)) + "?_fields=id";
+    // Whole: with _fields the permissions are left out too.
+    call.path = encoded(objectUri(ref, row.object.id));
     rows.push_back(&row);
   }
   auto replies = api_->batch(calls);
@@ -221,8 +224,24 @@ Result<void> ApiSource::addPermissions(const store::Ref& ref, Page& page) {
     if (reply.status != 200 || !p || !readPermissions(*p, rows[i]->permissions)) {
       return refused("GET " + calls[i].path, reply.status, json::dump(reply.body));
     }
+    if (rows[i]->permissions.empty()) ++hidden_;
   }
   return {};
+}
+
+std::vector<std::string> ApiSource::notes() const {
+  std::vector<std::string> out;
+  if (!forbidden_.empty()) {
+    out.push_back("this user may not list " + forbidden_.front() +
+                  (forbidden_.size() > 1
+                       ? " and " + std::to_string(forbidden_.size() - 1) + " other lists"
+                       : std::string()));
+  }
+  if (hidden_ > 0) {
+    out.push_back("the server shows no permissions of " + std::to_string(hidden_) +
+                  " objects: it does so only to those whom the object itself lets write");
+  }
+  return out;
 }
 
 }  // namespace godwit::ops

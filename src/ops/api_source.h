@@ -15,6 +15,7 @@ class ApiSource final : public Source {
   [[nodiscard]] std::string name() const override { return api_->url(); }
   Result<std::vector<List>> lists() override;
   Result<Page> rows(const store::Ref& ref, store::Timestamp after, bool permissions) override;
+  [[nodiscard]] std::vector<std::string> notes() const override;
 
  private:
   Result<std::optional<List>> head(const store::Ref& ref);
@@ -23,7 +24,9 @@ class ApiSource final : public Source {
   Result<void> addPermissions(const store::Ref& ref, Page& page);
 
   std::shared_ptr<Api> api_;
-  std::size_t limit_ = 100;  // rows of a page, as large as pages stay small
+  std::vector<std::string> forbidden_;  // lists
+  std::uint64_t hidden_ = 0;            // objects whose permissions are not for us to see
+  std::size_t limit_ = 100;             // rows of a page, as large as pages stay small
 };
 
 }  // namespace godwit::ops

@@ -37,6 +37,8 @@ class Source {
   virtual Result<std::vector<List>> lists() = 0;
   // Oldest first, tombstones included, those above `after` (-1: all).
   virtual Result<Page> rows(const store::Ref& ref, store::Timestamp after, bool permissions) = 0;
+  // What could not be seen, and why; at most a few.
+  [[nodiscard]] virtual std::vector<std::string> notes() const { return {}; }
 };
 
 // Where data goes. One thread; blocks.

@@ -65,7 +65,8 @@ Result<TransferReport> transfer(Source& from, Sink& to, bool permissions,
   GODWIT_TRY(to.finish());
   report.written = to.written();
   report.present = to.present();
-  report.notes = to.notes();
+  report.notes = from.notes();
+  report.notes.insert(report.notes.end(), to.notes().begin(), to.notes().end());
   return report;
 }
 
