@@ -4,7 +4,6 @@
 
 #include "auth/account_policy.h"
 #include "auth/password.h"
-#include "json/text.h"
 #include "json/value.h"
 
 namespace godwit::ops {
@@ -53,7 +52,7 @@ Task<Verdict> write(Session& s, Change* change) {
   data.asObject().set("password", change->hash);
   store::Object object;
   object.id = change->name;
-  json::canonicalTo(object.data, json::dump(data));
+  object.data = json::dump(data);
   auto updated = co_await s.update(ref, std::move(object));
   if (!updated.ok()) {
     change->outcome = updated.error();
