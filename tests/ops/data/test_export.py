@@ -111,6 +111,8 @@ def contents(database, skip_writer=None):
             " JOIN lists l ON l.id = o.list ORDER BY 1, 2, 4"):
         h = sums.setdefault((parent, resource), [0, hashlib.sha256()])
         h[0] += 1
+        # PostgreSQL keeps members in an order of its own.
+        data = json.dumps(json.loads(data), sort_keys=True)
         h[1].update(f"{ident} {stamp} {deleted} {data}\n".encode())
     aces = hashlib.sha256()
     count = 0

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import traceback
 import urllib.request
 
 BINARY = os.environ["GODWIT_BIN"]
@@ -166,6 +167,7 @@ def run_tests(scope):
         except BaseException as e:  # noqa: BLE001 - the line must name the promise whatever broke it
             failed += 1
             print(f"FAIL {name}: {type(e).__name__}: {e}", flush=True)
+            traceback.print_exc()
             if isinstance(e, KeyboardInterrupt):
                 raise
     return 1 if failed else 0
