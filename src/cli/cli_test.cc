@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "cli/invocation.h"
 #include "json/value.h"
 
 namespace godwit::cli {
@@ -292,6 +293,46 @@ TEST_F(CliTest, maintenance_commands_pass_their_arguments) {
   EXPECT_EQ(godwit({"completion", "tcsh"}), kExitUsage);
   EXPECT_EQ(godwit({"man"}), kExitOk);
   EXPECT_THAT(out, HasSubstr(".SH EXIT STATUS"));
+}
+
+// One table: whatever understands a flag also completes and explains it.
+TEST_F(CliTest, completion_and_manual_know_every_command_and_flag) {
+  std::string texts[3];
+  const std::vector<std::string> commands_that_print[3] = {
+      {"completion", "bash"}, {"completion", "fish"}, {"man"}};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(godwit(commands_that_print[i]), kExitOk);
+    texts[i] = out;
+    std::erase(texts[i], '\\');
+  }
+  std::size_t flags = 0;
+  for (const Command& c : commands()) {
+    std::string word(c.name.substr(c.name.find(' ') + 1));
+    for (const std::string& text : texts) EXPECT_THAT(text, HasSubstr(word));
+    for (const FlagText& f : flagsOf(c.name)) {
+      std::size_t at = f.names.find("--");
+      if (at == std::string::npos) continue;
+      ++flags;
+      std::string name = f.names.substr(at, f.names.find(',', at) - at);
+      EXPECT_THAT(texts[0], HasSubstr(name));
+      EXPECT_THAT(texts[1], HasSubstr("-l " + name.substr(2)));
+      EXPECT_THAT(texts[2], HasSubstr(name));
+    }
+  }
+  EXPECT_GT(flags, 60U);
+  EXPECT_THAT(texts[0], HasSubstr("'restore')"));
+  EXPECT_THAT(texts[2], HasSubstr("godwit restore"));
+}
+
+TEST_F(CliTest, what_destroys_something_asks_first) {
+  std::string data = path("data");
+  EXPECT_EQ(godwit({"purge", "tombstones", "--data-dir", data}), kExitUnconfirmed);
+  EXPECT_THAT(err, HasSubstr("--yes"));
+  EXPECT_EQ(godwit({"purge", "tombstones", "--data-dir", data, "--yes"}), kExitOk);
+  EXPECT_EQ(godwit({"purge", "history", "--data-dir", data, "--before", "soon"}), kExitUsage);
+  EXPECT_EQ(godwit({"user", "frobnicate"}), kExitUsage);
+  EXPECT_EQ(godwit({"restore"}), kExitUsage);
+  EXPECT_EQ(godwit({"copy", "--data-dir", data}), kExitUsage);
 }
 
 // Answers one connection with fixed bytes.

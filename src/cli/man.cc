@@ -72,6 +72,8 @@ int manCommand(const Context& context) {
   item(out, std::to_string(kExitUnconfirmed),
        "Nothing was done: it destroys something, and --yes was not given.");
   item(out, std::to_string(kExitRunning), "up: the stack runs already.");
+  item(out, std::to_string(kExitQuotasReadonly), "rebuild-quotas: the server is readonly.");
+  item(out, std::to_string(kExitNoQuotas), "rebuild-quotas: the quotas plugin is off.");
   item(out, std::to_string(kExitReadonly), "create-user, user: the server is readonly.");
   item(out, std::to_string(kExitNoAccounts), "create-user, user: the accounts plugin is off.");
   item(out, std::to_string(kExitAborted), "create-user, user: the input ended.");

@@ -157,6 +157,7 @@ Result<BackupInfo> expandBackup(int backup, int out, const Bytes& progress) {
   Sha256 hash;
   std::uint64_t done = 0;
   std::size_t left = 1;
+  bool begun = false;
   for (;;) {
     auto n = readAt(backup, offset, from.data(), from.size());
     if (!n.ok()) return std::move(n).error();
@@ -165,10 +166,12 @@ Result<BackupInfo> expandBackup(int backup, int out, const Bytes& progress) {
     ZSTD_inBuffer in{from.data(), *n, 0};
     bool full = false;
     while (in.pos < in.size || full) {
+      if (left == 0 && begun) return damaged("something follows its end");
+      begun = true;
       ZSTD_outBuffer buffer{to.data(), to.size(), 0};
       left = ZSTD_decompressStream(zstd.get(), &buffer, &in);
       if (ZSTD_isError(left) != 0) return damaged(ZSTD_getErrorName(left));
-      full = buffer.pos == buffer.size;
+      full = buffer.pos == buffer.size && left != 0;
       std::string_view piece(to.data(), buffer.pos);
       done += piece.size();
       // No more than was promised: a hostile file must not fill the disk.

@@ -167,3 +167,15 @@ def wrong_credentials_and_addresses_are_told_plainly():
         done = godwit("export", "--from", f"http://127.0.0.1:{server.port}/v1", out, code=1)
         assert "may not" in done.err or "401" in done.err, done.err
         assert total(server) == 0
+
+
+@promise
+def the_example_of_the_documentation_can_be_imported():
+    here = os.path.dirname(os.path.abspath(__file__))
+    with open(os.path.join(here, "../../../docs/formats/export.md"), encoding="utf-8") as f:
+        example = f.read().split("```")[1].strip() + "\n"
+    with tempfile.TemporaryDirectory(prefix="godwit-export-") as folder:
+        done = godwit("import", "-", "--data-dir", folder, "--json", stdin=example).json()
+        assert done["check"]["equal"] and done["written"] == 3, done
+        again = godwit("export", "--data-dir", folder, "-").out
+        assert again.splitlines()[1:] == example.splitlines()[1:], again
