@@ -17,6 +17,8 @@
 namespace godwit::supervise {
 namespace {
 
+constexpr TimeNs kManagerRetry = 20 * kMs;
+
 std::string ownExecutable() {
   char buffer[PATH_MAX];
   ssize_t n = ::readlink("/proc/self/exe", buffer, sizeof buffer);
@@ -30,7 +32,8 @@ Instance::Instance(Settings settings, std::vector<std::string> args)
       args_(std::move(args)),
       executable_(ownExecutable()),
       cwd_(logicalCwd()),
-      manager_(settings_.instance.notify_fd, settings_.instance.fdstore) {}
+      manager_(settings_.instance.notify_fd, settings_.instance.fdstore),
+      manager_retry_(loop_, [] {}) {}
 
 Instance::~Instance() {
   services_.clear();
@@ -109,11 +112,12 @@ Result<> Instance::start() {
   runtime_dir_ = *dir;
   shared_ = std::make_unique<Shared>(Shared{loop_, children_, *out_, *err_, inheritedEnvironment(),
                                             cwd_, runtime_dir_, inheritedFds()});
+  manager_.adoptNote(shared_->inherited_fds.note);
   GODWIT_TRY(openServices());
   for (const auto& e : shared_->inherited_fds.entries) {
     log::warn("an inherited socket is not used", {{"fd", e.fd}, {"name", e.name}});
   }
-  for (auto& s : services_) manager_.store(s->storable());
+  storeSockets();
   manager_.extend(settings_.services.front().policy.ready_timeout + 5 * kSecond);
   // Its own directory may be a release that somebody wants to remove.
   if (::chdir("/") != 0) return osError("change to /");
@@ -214,7 +218,12 @@ void Instance::afterTurn() {
   if (changed_) {
     changed_ = false;
     tellManager();
+    if (!stopping_) storeSockets();
     writeMetricsFile();
+  }
+  if (manager_.behind()) {
+    manager_.flush();
+    if (manager_.behind()) manager_retry_.armIn(kManagerRetry);
   }
   if (upgrade_wanted_ && self_check_ == 0) checkNewBinary();
 }
@@ -263,6 +272,17 @@ void Instance::tellManager() {
     manager_.reloaded();
   }
   manager_.status(text);
+}
+
+void Instance::storeSockets() {
+  std::vector<Listener::Stored> sockets;
+  std::map<std::string, int> active;
+  for (const auto& s : services_) {
+    if (s->ended()) continue;
+    active[s->name()] = s->activeSlot();
+    for (auto& stored : s->storable()) sockets.push_back(std::move(stored));
+  }
+  manager_.store(sockets, active);
 }
 
 std::string Instance::metricsText() const {

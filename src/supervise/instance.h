@@ -46,6 +46,7 @@ class Instance final : private ServiceListener {
   void beginWaiting();
   void stopNext();
   void tellManager();
+  void storeSockets();
   void writeMetricsFile();
   [[nodiscard]] std::string metricsText() const;
   [[nodiscard]] int exitCodeFor(const Error& e) const;
@@ -105,6 +106,7 @@ class Instance final : private ServiceListener {
   std::unique_ptr<Shared> shared_;
   std::vector<std::unique_ptr<Service>> services_;
   Manager manager_;
+  Timer manager_retry_;
   std::unique_ptr<Control> control_;
   LockFile pidfile_;
   LockFile control_lock_;

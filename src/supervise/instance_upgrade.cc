@@ -13,6 +13,7 @@
 #include "supervise/exit_code.h"
 #include "supervise/instance.h"
 #include "supervise/places.h"
+#include "supervise/socket_call.h"
 #include "supervise/spawn.h"
 
 extern char** environ;
@@ -71,6 +72,8 @@ std::string Instance::saveState() const {
   w.beginObject().field("version", kStateVersion).field("cwd", cwd_);
   w.field("executable", executable_).field("runtime_dir", runtime_dir_);
   w.field("name", settings_.instance.name).field("ready", manager_.isReady());
+  w.field("store_note", manager_.noteFd());
+  keepOverExec(manager_.noteFd());
   w.field("pidfile", pidfile_.fd()).field("pidfile_path", pidfile_.path());
   w.field("control_lock", control_lock_.fd()).field("control_lock_path", control_lock_.path());
   w.field("control", control_ ? control_->fd() : -1);
@@ -179,6 +182,7 @@ Result<> Instance::resume(int fd) {
     settings_.services.front().name = settings_.instance.name;
   }
   if (v.at("ready").flag()) manager_.setReady();
+  manager_.adoptNote(static_cast<int>(v.at("store_note").num(-1)));
   pidfile_.adopt(static_cast<int>(v.at("pidfile").num(-1)), v.at("pidfile_path").str());
   control_lock_.adopt(static_cast<int>(v.at("control_lock").num(-1)),
                       v.at("control_lock_path").str());

@@ -25,7 +25,11 @@ struct InheritedFds {
     std::string name;
   };
   std::vector<Entry> entries;
+  // By service: the slot that had the public when an earlier supervisor stored its sockets.
+  std::map<std::string, int> active;
+  int note = -1;  // where that was written (manager.h)
   std::optional<int> take(std::string_view number_or_name);
+  [[nodiscard]] int activeSlot(const std::string& service, int slots) const;
 };
 
 // Where new connections go, in slots. -1 = none.
@@ -88,6 +92,7 @@ class Listener {
     std::string name;
     int fd;
   };
+  // What should be in the manager's descriptor store now.
   [[nodiscard]] std::vector<Stored> storable(const std::string& service) const;
   [[nodiscard]] int slotCount() const { return static_cast<int>(slots_.size()); }
   [[nodiscard]] int activeSlot() const { return routing_.active; }
@@ -101,12 +106,19 @@ class Listener {
     dev_t device = 0;
     ino_t inode = 0;
     bool retired = false;
+    int serial = 0;  // unix: different for each one that was ever stored
   };
 
   explicit Listener(ListenSpec spec) : spec_(std::move(spec)) {}
-  Result<> openTcp(int slots, InheritedFds& inherited, const std::string& service);
-  Result<> openUnix();
-  Result<> openShared(InheritedFds& inherited);
+  Result<> openTcp(InheritedFds& inherited, const std::string& service);
+  Result<> openInherited(InheritedFds& inherited, const std::string& service);
+  Result<> openUnix(std::size_t first, InheritedFds& inherited, const std::string& service);
+  Result<> openShared();
+  void becomeShared();
+  bool adoptStored(InheritedFds& inherited, const std::string& service);
+  bool adoptStoredUnix(Slot& slot, InheritedFds& inherited, const std::string& service);
+  Result<std::string> addSlots();
+  [[nodiscard]] std::string storeName(const std::string& service) const;
   Result<UniqueFd> bindTcp(bool reuse_port) const;
   Result<> listenOn(int fd) const;
   Result<> makeUnix(Slot& slot, const std::string& path);
@@ -114,7 +126,6 @@ class Listener {
   bool reserveProbeSources();
   bool orderIsRight();
   Result<> attach(const SlotRouting& r);
-  Result<> fallBack(std::string why);
   void removePath(const Slot& slot) const;
 
   ListenSpec spec_;
@@ -123,6 +134,7 @@ class Listener {
   Address address_;
   std::vector<Slot> slots_;
   SlotRouting routing_;
+  int serials_before_ = 0;
   UniqueFd probe_port_;  // bound, never used: keeps the port from everybody else
   UniqueFd live_port_;
   Address probe_source_;

@@ -79,6 +79,8 @@ class Machine {
   void setPolicy(Policy policy) { policy_ = std::move(policy); }
   [[nodiscard]] const Policy& policy() const { return policy_; }
 
+  // Before begin(): where clients queue already.
+  void setPublicSlot(int slot) { pinned_slot_ = slot; }
   void begin(TimeNs now);
   // Returns the attempt that will answer, or 0 when refused. `why` is a word for the log.
   int reload(TimeNs now, bool at_once, Release release = Release::kCurrent);

@@ -50,10 +50,8 @@ Result<> Service::open() {
     }
     listeners_.push_back(std::move(*l));
   }
-  bool queue = std::any_of(listeners_.begin(), listeners_.end(),
-                           [](const auto& l) { return l->kind() != Listener::Kind::kShared; });
-  options_.policy.has_queue = queue;
-  machine_.setPolicy(options_.policy);
+  fitSlots();
+  machine_.setPublicSlot(activeSlot());
   uid_t uid = ::getuid();
   gid_t gid = ::getgid();
   if (!options_.user.empty()) {
@@ -72,6 +70,27 @@ Result<> Service::open() {
     GODWIT_TRY(watch_->open(options_.watch, shared_.logical_cwd));
   }
   return {};
+}
+
+// No more generations than there are sockets for: those of an earlier supervisor may be fewer than
+// are wanted now.
+void Service::fitSlots() {
+  Policy& p = options_.policy;
+  p.has_queue = false;
+  for (const auto& l : listeners_) {
+    if (l->kind() == Listener::Kind::kShared) continue;
+    p.has_queue = true;
+    p.slots = std::min(p.slots, l->slotCount());
+  }
+  p.max_generations = std::min(p.max_generations, p.slots - 1);
+  machine_.setPolicy(p);
+}
+
+int Service::activeSlot() const {
+  for (const auto& l : listeners_) {
+    if (l->kind() != Listener::Kind::kShared) return l->activeSlot();
+  }
+  return 0;
 }
 
 std::string Service::reconfigure(const ServiceOptions& wanted) {
@@ -96,11 +115,7 @@ std::string Service::reconfigure(const ServiceOptions& wanted) {
   std::sort(listeners_.begin(), listeners_.end(),
             [&](const auto& a, const auto& b) { return place(a) < place(b); });
   options_.policy.slots = slots;
-  options_.policy.max_generations = std::min(options_.policy.max_generations, slots - 1);
-  options_.policy.has_queue = std::any_of(listeners_.begin(), listeners_.end(), [](const auto& l) {
-    return l->kind() != Listener::Kind::kShared;
-  });
-  machine_.setPolicy(options_.policy);
+  fitSlots();
   route(routing_);
   watch_.reset();
   if (!options_.watch.empty()) {

@@ -87,6 +87,8 @@ class Service final : private World {
   [[nodiscard]] std::string failureText(const AttemptResult& result) const;
   void writeMetrics(MetricsText& out) const;
   [[nodiscard]] std::vector<Listener::Stored> storable() const;
+  // Which slot new connections go to; 0 when the service has none.
+  [[nodiscard]] int activeSlot() const;
 
   void save(JsonWriter& out) const;
   Result<> restore(const JsonValue& in);
@@ -168,6 +170,7 @@ class Service final : private World {
   void retireSlots(int slot);
   void dropRetired(int slot);
   void closeSockets();
+  void fitSlots();
   void onNotify(pid_t sender, const NotifySocket::Message& message);
   void onReady(int gen);
 

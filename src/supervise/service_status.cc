@@ -265,13 +265,9 @@ Result<> Service::restore(const JsonValue& in) {
     auto l = mine ? Listener::restore(spec, *mine)
                   : Listener::create(spec, options_.policy.slots, shared_.inherited_fds, name());
     if (!l.ok()) return std::move(l).error();
-    if ((*l)->kind() != Listener::Kind::kShared) {
-      options_.policy.slots = std::min(options_.policy.slots, (*l)->slotCount());
-      options_.policy.has_queue = true;
-    }
     listeners_.push_back(std::move(*l));
   }
-  machine_.setPolicy(options_.policy);
+  fitSlots();
   GODWIT_TRY(machine_.restore(in.at("machine")));
   GODWIT_TRY(notify_.adopt(adopt(in.at("notify")), in.at("notify_path").str()));
   if (!options_.log.empty()) {

@@ -7,7 +7,7 @@ BINARY = os.environ.get("GODWIT_RUN", "godwit-run")
 PYTHON = "/usr/bin/python3"
 LONG = os.environ.get("GODWIT_LONG") == "1"
 # Everything is awaited, nothing is timed: this is for machines that are very slow.
-PATIENCE = 60
+PATIENCE = int(os.environ.get("GODWIT_PATIENCE", "60"))
 
 
 GUNICORN_APP = """
@@ -161,7 +161,8 @@ class Supervisor:
         return self.process.wait(timeout)
 
     def text(self):
-        self.log.flush()
+        if not os.path.exists(self.log_path):
+            return ""  # closed already, by a supervisor that used the same folder
         with open(self.log_path, errors="replace") as f:
             return f.read()
 
