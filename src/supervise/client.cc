@@ -32,7 +32,7 @@ constexpr Verb kVerbs[] = {
     {"rollback", "[--wait]", "back to the generation, or the release, before"},
     {"promote", "", "end the soak of the new generation now"},
     {"canary", "PERCENT", "share of new connections the soaking generation gets"},
-    {"stop", "", "end every generation, then the supervisor"},
+    {"stop", "", "end every generation, then the supervisor; --timeout: SIGKILL after that long"},
     {"kill", "", "the same with SIGKILL"},
     {"signal", "SIG [GEN]", "send a signal to a generation, by default the active one"},
     {"pause", "", "stop the active generation's processes; clients wait"},
@@ -76,6 +76,7 @@ struct Request {
   bool json = false;
   bool help = false;
   TimeNs timeout = 600 * kSecond;
+  bool has_timeout = false;
 };
 
 std::string parse(const std::vector<std::string>& args, Request& out) {
@@ -110,6 +111,7 @@ std::string parse(const std::vector<std::string>& args, Request& out) {
       auto t = parseDuration(value);
       if (!t) return "--timeout " + value + ": expected a time";
       out.timeout = *t;
+      out.has_timeout = true;
     } else if (a.rfind("-", 0) == 0 && a.size() > 1) {
       return "unknown option " + a;
     } else {
@@ -176,6 +178,7 @@ std::string encode(const Request& r, std::string& why) {
   if (!r.service.empty()) w.field("service", r.service);
   if (r.wait) w.field("wait", true);
   if (r.now) w.field("now", true);
+  if (r.has_timeout && r.verb->name == "stop") w.field("timeout", r.timeout / kMs);
   std::size_t most = 0;
   if (r.verb->name == "canary") {
     most = 1;

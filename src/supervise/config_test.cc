@@ -132,6 +132,12 @@ TEST(Config, what_is_printed_reads_back_the_same) {
                "fail=echo a 'b'",
                "--max-restarts",
                "5/1m",
+               "--rlimit",
+               "nofile=1k:unlimited",
+               "--watchdog",
+               "10",
+               "--map",
+               "USR2=upgrade",
                "--",
                "a b",
                "c\"d",
@@ -142,6 +148,9 @@ TEST(Config, what_is_printed_reads_back_the_same) {
   auto again = readSettings({}, text);
   ASSERT_TRUE(again.ok()) << again.error().message << "\n" << text;
   EXPECT_EQ(printSettings(*again), text);
+  for (const char* line : {"rlimit nofile=1k:unlimited", "watchdog 10s", "map USR2=upgrade"}) {
+    EXPECT_NE(text.find(line), std::string::npos) << line;
+  }
   EXPECT_EQ(again->services[0].command, s->services[0].command);
 }
 

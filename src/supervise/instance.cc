@@ -33,7 +33,8 @@ Instance::Instance(Settings settings, std::vector<std::string> args)
       executable_(ownExecutable()),
       cwd_(logicalCwd()),
       manager_(settings_.instance.notify_fd, settings_.instance.fdstore),
-      manager_retry_(loop_, [] {}) {}
+      manager_retry_(loop_, [] {}),
+      kill_timer_(loop_, [this] { killAll(); }) {}
 
 Instance::~Instance() {
   services_.clear();

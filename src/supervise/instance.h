@@ -107,6 +107,7 @@ class Instance final : private ServiceListener {
   std::vector<std::unique_ptr<Service>> services_;
   Manager manager_;
   Timer manager_retry_;
+  Timer kill_timer_;  // the end of patience that a stop was given
   std::unique_ptr<Control> control_;
   LockFile pidfile_;
   LockFile control_lock_;

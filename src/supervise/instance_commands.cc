@@ -1,6 +1,8 @@
 // What may be asked on the control socket.
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "supervise/exit_code.h"
 #include "supervise/instance.h"
@@ -85,7 +87,19 @@ void Instance::onRequest(Control::ClientId client, const JsonValue& request) {
     each([&](Service& s) { return s.machine().setCanary(static_cast<int>(percent)); },
          "no generation is soaking");
   } else if (command == "stop") {
-    if (!name.empty() && services_.size() > 1) {
+    if (request.has("timeout") && request.at("timeout").num(-1) < 0) {
+      return fail(client, kClientRefused, "timeout is a number of milliseconds");
+    }
+    bool single = !name.empty() && services_.size() > 1;
+    if (single && request.has("timeout")) {
+      return fail(client, kClientRefused, "timeout is for all services together");
+    }
+    // However long the stop sequences would take.
+    if (request.has("timeout")) {
+      constexpr std::int64_t kMost = std::int64_t{24} * 3600 * 1000;
+      kill_timer_.armIn(std::min(request.at("timeout").num(), kMost) * kMs);
+    }
+    if (single) {
       chosen.front()->stop(0);
     } else {
       stop(0);

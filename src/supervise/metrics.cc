@@ -90,12 +90,28 @@ void TimeHistogram::add(TimeNs span) {
   std::size_t i = 0;
   while (i < bounds().size() && s > bounds()[i]) ++i;
   ++counts_[i];
-  sum_ += s;
+  sum_ = timeAfter(sum_, span);
+}
+
+void TimeHistogram::save(JsonWriter& out) const {
+  out.beginObject().field("sum", sum_).key("counts").beginArray();
+  for (std::uint64_t n : counts_) out.integer(static_cast<std::int64_t>(n));
+  out.endArray().endObject();
+}
+
+void TimeHistogram::restore(const JsonValue& in) {
+  const auto& counts = in.at("counts").items();
+  if (counts.size() != counts_.size()) return;
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    counts_[i] = static_cast<std::uint64_t>(counts[i].num());
+  }
+  sum_ = in.at("sum").num();
 }
 
 void TimeHistogram::write(MetricsText& out, std::string_view name, std::string_view help,
                           const MetricsText::Labels& labels) const {
-  out.histogram(name, help, labels, bounds(), counts_, sum_);
+  out.histogram(name, help, labels, bounds(), counts_,
+                static_cast<double>(sum_) / static_cast<double>(kSecond));
 }
 
 }  // namespace godwit::supervise

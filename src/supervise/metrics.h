@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "supervise/json.h"
 #include "supervise/units.h"
 
 namespace godwit::supervise {
@@ -40,10 +41,12 @@ class TimeHistogram {
   void write(MetricsText& out, std::string_view name, std::string_view help,
              const MetricsText::Labels& labels) const;
   static const std::vector<double>& bounds();
+  void save(JsonWriter& out) const;
+  void restore(const JsonValue& in);  // one of other bounds is not taken
 
  private:
   std::vector<std::uint64_t> counts_ = std::vector<std::uint64_t>(bounds().size() + 1);
-  double sum_ = 0;
+  TimeNs sum_ = 0;
 };
 
 // What a service counts. Plain numbers; loop thread only.

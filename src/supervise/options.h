@@ -25,6 +25,7 @@ struct ResourceLimit {
   int resource = 0;
   std::uint64_t soft = 0;
   std::uint64_t hard = 0;
+  std::string text;  // as it was given
 };
 
 struct ServiceOptions {
@@ -40,6 +41,7 @@ struct ServiceOptions {
   std::vector<ReadySpec> ready;  // empty = auto
   TimeNs warmup = kSecond;
   LivenessSpec liveness;
+  TimeNs watchdog = 0;  // 0: off
   std::string check;
   std::vector<Hook> hooks;
 
@@ -86,7 +88,8 @@ struct InstanceOptions {
   bool fdstore = true;
   std::string upgrade_to;
   SignalMap signals;
-  bool kill_on_term = false;  // -k
+  std::vector<std::string> signal_maps;  // as they were given
+  bool kill_on_term = false;             // -k
 };
 
 enum class Mode : unsigned char {

@@ -128,6 +128,7 @@ void printService(Printer& p, const ServiceOptions& s) {
                            ",timeout=" + formatDuration(s.liveness.timeout) +
                            ",fail=" + std::to_string(s.liveness.fail));
   }
+  p.time("watchdog", s.watchdog, d.watchdog);
   p.text("check", s.check);
   for (const Hook& h : s.hooks) p.line("on", h.event + "=" + h.command);
   p.time("linger", q.linger, e.linger);
@@ -168,6 +169,7 @@ void printService(Printer& p, const ServiceOptions& s) {
   for (const std::string& g : s.groups) p.line("groups", g);
   if (s.umask) p.line("umask", formatMode(*s.umask));
   if (s.nice) p.line("nice", std::to_string(*s.nice));
+  for (const ResourceLimit& l : s.rlimits) p.line("rlimit", l.text);
   if (s.no_new_privs) p.line("no-new-privs", "");
   if (s.setsid) p.line("setsid", "");
   p.text("log", s.log);
@@ -191,6 +193,7 @@ std::string printSettings(const Settings& settings) {
   if (i.tty_hup_reloads) p.line("tty-hup", "reload");
   if (!i.fdstore) p.line("fdstore", "no");
   p.text("upgrade-to", i.upgrade_to);
+  for (const std::string& m : i.signal_maps) p.line("map", m);
   bool sections = settings.services.size() > 1 || settings.services.front().name != i.name;
   for (const ServiceOptions& s : settings.services) {
     if (sections) p.raw("\n[service " + s.name + "]\n");

@@ -39,6 +39,8 @@ class Readiness {
   std::vector<UniqueFd> takeFdWriters();
   Result<> openFds();
 
+  // Conditions that run commands tell them whom they ask about.
+  void setChild(pid_t pid) { setup_.helper_env.push_back("CHILD_PID=" + std::to_string(pid)); }
   void start();    // right after the fork: probes queue up
   void running();  // exec has worked: clocks begin
   void onNotify(const NotifySocket::Message& message);

@@ -25,6 +25,11 @@ Service::Service(Shared& shared, ServiceListener& listener, ServiceOptions optio
           [this] { machine_.checkDone(checking_, false, check_reason_, monotonicNow()); }),
       sweep_timer_(shared.loop, [this] { dirty_ = true; }),
       live_timer_(shared.loop, [this] { probeLive(); }),
+      watchdog_timer_(
+          shared.loop,
+          [this] {
+            machine_.unhealthy(live_gen_, {"watchdog", "no WATCHDOG=1 in time"}, monotonicNow());
+          }),
       soak_timer_(shared.loop, [this] { probeSoak(); }),
       rss_timer_(shared.loop, [this] { checkRss(); }),
       age_timer_(shared.loop, [this] { recycle("max-age"); }) {}

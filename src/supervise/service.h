@@ -214,6 +214,7 @@ class Service final : private World {
   std::unique_ptr<Probe> live_probe_;
   int live_gen_ = 0;
   int live_failures_ = 0;
+  Timer watchdog_timer_;  // armed by what the active generation says
   Timer soak_timer_;
   std::unique_ptr<Probe> soak_probe_;
   int soak_gen_ = 0;

@@ -33,8 +33,11 @@ void Service::healthFollows() {
     live_failures_ = 0;
     live_probe_.reset();
     live_timer_.disarm();
+    watchdog_timer_.disarm();
+    if (gen != 0 && options_.watchdog > 0) watchdog_timer_.armIn(options_.watchdog);
   }
   const Running* r = find(gen);
+  if (r && r->paused) watchdog_timer_.disarm();
   bool watched = r && !r->paused && !options_.liveness.path.empty();
   if (watched && !live_timer_.armed() && !live_probe_) {
     live_timer_.armIn(options_.liveness.interval);

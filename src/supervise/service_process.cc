@@ -154,7 +154,9 @@ void Service::onNotify(pid_t sender, const NotifySocket::Message& message) {
   if (auto usec = parseInt(get("EXTEND_TIMEOUT_USEC"), 1, std::int64_t{3600} * 1000000)) {
     machine_.extendTimeout(gen, monotonicNow() + *usec * 1000);
   }
-  if (get("WATCHDOG") == "trigger") {
+  if (get("WATCHDOG") == "1" && gen == live_gen_ && options_.watchdog > 0) {
+    watchdog_timer_.armIn(options_.watchdog);
+  } else if (get("WATCHDOG") == "trigger") {
     machine_.unhealthy(gen, {"watchdog", "it reported itself as failed"}, monotonicNow());
   }
   // Last, for these may end the readiness that is asked here.

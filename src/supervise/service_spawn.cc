@@ -66,7 +66,7 @@ std::vector<std::string> Service::helperEnvironment(const Running* r) const {
   env["GODWIT_RUN_SERVICE"] = name();
   if (r) {
     env["GENERATION"] = std::to_string(r->id);
-    env["CHILD_PID"] = std::to_string(r->pid);
+    if (r->pid > 0) env["CHILD_PID"] = std::to_string(r->pid);
   }
   std::vector<std::string> out;
   for (const auto& [k, v] : env) out.push_back(k + "=" + v);
@@ -129,7 +129,8 @@ void Service::planEnvironment(const Running& r, SpawnPlan& plan) {
   }
   if (compat("einhorn")) env["EINHORN_FD_COUNT"] = std::to_string(listeners_.size());
   if (compat("nginx")) env["NGINX"] = nginx;
-  if (r.readiness->wantsNotify()) env["NOTIFY_SOCKET"] = notify_.path();
+  if (r.readiness->wantsNotify() || options_.watchdog > 0) env["NOTIFY_SOCKET"] = notify_.path();
+  if (options_.watchdog > 0) env["WATCHDOG_USEC"] = std::to_string(options_.watchdog / 1000);
   for (const auto& extra : plan.extra_fds) env["NOTIFY_FD"] = std::to_string(extra.second);
   env["GENERATION"] = std::to_string(r.id);
   std::string mark = marker(r.id);
@@ -274,6 +275,7 @@ std::optional<Reason> Service::spawn(int gen, int slot, Release release) {
   r->pidfd = std::move(spawned->pidfd);
   r->exec_result = std::move(spawned->exec_result);
   r->command = plan.argv.front();
+  r->readiness->setChild(r->pid);
   if (options_.log_prefix) {
     std::string prefix = "[gen " + std::to_string(gen) + " pid " + std::to_string(r->pid) + "] ";
     if (r->out) r->out->setPrefix(prefix);

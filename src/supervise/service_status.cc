@@ -223,6 +223,12 @@ void Service::save(JsonWriter& out) const {
   if (notify_.fd() >= 0) ::fcntl(notify_.fd(), F_SETFD, 0);
   out.field("active_since", active_since_).field("reloads_ok", metrics_.reloads_ok);
   out.field("kills", metrics_.kills).field("leftover", metrics_.leftover_resets);
+  out.field("rollbacks", metrics_.rollbacks).key("reload_seconds");
+  metrics_.reload_seconds.save(out);
+  out.key("ready_seconds");
+  metrics_.ready_seconds.save(out);
+  out.key("drain_seconds");
+  metrics_.drain_seconds.save(out);
   out.key("reloads_failed").beginObject();
   for (const auto& [k, n] : metrics_.reloads_failed) out.field(k, n);
   out.endObject().key("exits").beginObject();
@@ -283,6 +289,10 @@ Result<> Service::restore(const JsonValue& in) {
   metrics_.reloads_ok = static_cast<std::uint64_t>(in.at("reloads_ok").num());
   metrics_.kills = static_cast<std::uint64_t>(in.at("kills").num());
   metrics_.leftover_resets = static_cast<std::uint64_t>(in.at("leftover").num());
+  metrics_.rollbacks = static_cast<std::uint64_t>(in.at("rollbacks").num());
+  metrics_.reload_seconds.restore(in.at("reload_seconds"));
+  metrics_.ready_seconds.restore(in.at("ready_seconds"));
+  metrics_.drain_seconds.restore(in.at("drain_seconds"));
   for (const auto& [k, v] : in.at("reloads_failed").members()) {
     metrics_.reloads_failed[k] = static_cast<std::uint64_t>(v.num());
   }

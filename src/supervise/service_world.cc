@@ -210,6 +210,7 @@ void Service::onRestartDelay(TimeNs delay) {
 void Service::onEnded(int exit_code) {
   ended_ = true;
   live_timer_.disarm();
+  watchdog_timer_.disarm();
   soak_timer_.disarm();
   rss_timer_.disarm();
   age_timer_.disarm();

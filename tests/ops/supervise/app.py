@@ -11,7 +11,7 @@ $APP_MODE_FILE (read at start), so that a test can change it between two release
   503            serves, answers 503
   hanglater      serves until $APP_HANG_FILE exists, then stops answering
 Words may be added: `ok,ignoreterm` ignores TERM, `ok,slots8` accepts at most 8 connections at a
-time, `ok,noready` does not notify, `ok,leave` leaves a child behind, `ok,daemon` daemonizes.
+time, `ok,feeds` feeds the watchdog until SIGUSR2, `ok,noready` does not notify, `ok,leave` leaves a child behind, `ok,daemon` daemonizes.
 """
 import os, select, signal, socket, sys, threading, time
 
@@ -141,6 +141,10 @@ class App:
         if fd:
             os.write(int(fd), b"\n")
             os.close(int(fd))
+        if "feeds" in self.words:
+            self.fed = True
+            signal.signal(signal.SIGUSR2, lambda *_: setattr(self, "fed", False))
+            threading.Thread(target=self.feed, daemon=True).start()
         if self.mode == "crashlater":
             threading.Timer(0.5, lambda: os._exit(9)).start()
         while not self.stopping:
@@ -157,6 +161,11 @@ class App:
                 if not self.connections:
                     break
             time.sleep(0.01)
+
+    def feed(self):
+        while self.fed:
+            notify("WATCHDOG=1")
+            time.sleep(int(os.environ["WATCHDOG_USEC"]) / 4e6)
 
     def accept_from(self, ready):
         for s in ready:

@@ -133,6 +133,7 @@ class Surroundings(Case):
             (["--ready", "http:127.0.0.1:%d/" % port], [PYTHON, APP]),
             (["--ready", "tcp:127.0.0.1:%d" % port], [PYTHON, APP]),
             (["--ready", "unix:" + sock + "{gen}"], [PYTHON, "-c", listener, sock + "{gen}"]),
+            (["--ready", "exec:test -d /proc/$CHILD_PID && test $GENERATION = 1"], ["/bin/sleep", "100"]),
             (["--ready", "exec:test -e " + marker], ["/bin/sh", "-c", "sleep 0.3; >%s; exec sleep 100" % marker]),
             (["--ready", "auto", "-w", "0.2"], ["/bin/sleep", "100"]),
             (["--ready", "delay:0.2"], ["/bin/sleep", "100"]),
@@ -295,6 +296,13 @@ class Control(Case):
         s.send(signal.SIGKILL)
         s.wait()
         self.assertEqual(s.client("status").returncode, 4)
+
+    def test_a_stop_with_a_timeout_does_not_wait_for_the_stop_sequence(self):
+        self.mode("ok,ignoreterm")
+        s = self.begin("--kill-after", "1h")
+        self.assertEqual(s.client("stop", "--timeout", "0.2").returncode, 0)
+        self.assertEqual(s.wait(), 0)
+        self.assertIn("killing everything", s.text())
 
     def test_pause_resume_signal_log_subscribe(self):
         s = self.begin(env={"APP_SAY": "hello from the child"})
@@ -475,6 +483,9 @@ class Upgrade(Case):
         self.assertNotEqual(s.pid_of(), child)
         self.assertEqual(int(read(pidfile)), s.pid)
         self.assertEqual(s.status()["reloads"]["ok"], 4)
+        count = lambda name: re.search(r'godwit_run_%s_seconds_count{service="[^"]*"} (\d+)' % name,
+                                       s.client("metrics").stdout).group(1)
+        self.assertEqual([count(n) for n in ("ready", "reload", "drain")], ["4", "4", "3"])
         os.kill(s.pid_of(), signal.SIGKILL)
         wait_until(lambda: s.active() == 5, "the restart by the new program")
         self.assertEqual(s.stop(), 0)

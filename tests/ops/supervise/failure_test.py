@@ -212,6 +212,20 @@ class Children(Case):
         wait_until(lambda: s.active() >= 2, "the replacement")
         self.assertIn("200 OK", get(port))
 
+    def test_a_generation_that_stops_feeding_its_watchdog_is_replaced(self):
+        port = free_port()
+        self.mode("ok,feeds")
+        s = self.start(["--listen", "127.0.0.1:%d" % port, "--ready", "notify", "--watchdog", "1", "--rollback", "off",
+                        "--linger", "0.1"])
+        s.wait_active()
+        child = s.pid_of()
+        time.sleep(2.5)
+        self.assertEqual(s.pid_of(), child, "it was fed")
+        os.kill(child, signal.SIGUSR2)  # no longer
+        wait_until(lambda: s.active() >= 2, "the replacement")
+        self.assertIn("200 OK", get(port))
+        wait_until(lambda: not alive(child), "the end of the hung one")
+
     def test_memory_age_and_a_watched_file_recycle_gracefully(self):
         port = free_port()
         watched = os.path.join(self.dir, "watched")
