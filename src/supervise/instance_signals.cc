@@ -136,7 +136,7 @@ void Instance::stop(int signal) {
 
 void Instance::killAll() {
   log::warn("killing everything");
-  stop(0);
+  stop(SIGKILL);
   for (auto& s : services_) s->machine().killAll(monotonicNow());
 }
 

@@ -87,7 +87,7 @@ void Machine::stop(TimeNs now, int signal) {
 }
 
 void Machine::killAll(TimeNs now) {
-  stop(now);
+  stop(now, SIGKILL);
   for (GenRecord& g : gens_) apply(g, GenEvent::kKill, now);
 }
 

@@ -2,7 +2,7 @@
 """docs/godwit-run.md: its tables are what the program prints, its recipes work.
 
 `docs_test.py --update` writes the tables into the page."""
-import os, re, shutil, signal, subprocess, sys, time, unittest
+import json, os, re, shutil, signal, subprocess, sys, time, unittest
 from harness import *
 from load import Load
 
@@ -95,10 +95,11 @@ class Recipe(Case):
         return subprocess.run([BINARY, args[0], "--control", self.control, *args[1:]], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True)
 
-    def run_recipe(self, name, needs, start=None, reload=None, stop=True):
+    def run_recipe(self, name, needs, start=None, reload=None, stop=None):
         if not shutil.which(needs):
             self.skipTest(needs + " is not installed")
         text = self.recipe(name)
+        self.log = os.path.join(self.dir, "log")
         log = open(os.path.join(self.dir, "log"), "wb")
         env = dict(os.environ, XDG_RUNTIME_DIR=self.dir, PWD=self.dir)
         p = (start or (lambda t: subprocess.Popen(["/bin/sh", "-c", "exec " + t], stdout=log, stderr=log, env=env,
@@ -116,7 +117,7 @@ class Recipe(Case):
                     self.assertEqual(r.returncode, 0, r.stderr + read(os.path.join(self.dir, "log")))
                 time.sleep(0.5)
             self.no_failures(l, 20)
-            p.send_signal(signal.SIGTERM)
+            stop() if stop else p.send_signal(signal.SIGTERM)
             p.wait(PATIENCE)
         finally:
             below = descendants(p.pid)
@@ -145,17 +146,110 @@ class Recipe(Case):
     def test_uwsgi(self):
         self.run_recipe("uwsgi", "uwsgi")
 
+    def service_folder(self, text, extra=()):
+        """A folder as runsv(8) and s6-supervise(1) take it."""
+        folder = os.path.join(self.dir, "web")
+        os.mkdir(folder)
+        for name, content in [("run", text)] + list(extra):
+            with open(os.path.join(folder, name), "w") as f:
+                f.write(content)
+        os.chmod(os.path.join(folder, "run"), 0o755)
+        return folder
+
+    def supervise(self, *command, **more):
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=self.dir,
+                                env=dict(os.environ, XDG_RUNTIME_DIR=self.dir, PWD=self.dir), **more)
+
     def test_runit(self):
-        # runit does no more than this with a run script.
+        if not shutil.which("gunicorn"):
+            self.skipTest("gunicorn is not installed")
+        start = lambda text: self.supervise("runsv", self.service_folder(text))
+        self.run_recipe("runit", "runsv", start,
+                        lambda: subprocess.run(["sv", "hup", os.path.join(self.dir, "web")], check=True,
+                                               stdout=subprocess.DEVNULL))
+
+    def test_s6(self):
+        if not shutil.which("gunicorn"):
+            self.skipTest("gunicorn is not installed")
+
         def start(text):
-            path = os.path.join(self.dir, "run")
-            with open(path, "w") as f:
-                f.write(text)
-            os.chmod(path, 0o755)
-            self.child = subprocess.Popen([path], stdout=open(os.devnull, "wb"), cwd=self.dir,
-                                          env=dict(os.environ, XDG_RUNTIME_DIR=self.dir, PWD=self.dir))
+            folder = self.service_folder(text, [("notification-fd", "3\n")])
+            p = self.supervise("s6-supervise", folder)
+            wait_until(lambda: os.path.exists(os.path.join(folder, "supervise", "control")), "s6-supervise")
+            # It waits for the readiness that the newline tells.
+            subprocess.run(["s6-svwait", "-U", "-t", "60000", folder], check=True)
+            return p
+        self.run_recipe("s6", "s6-supervise", start,
+                        lambda: subprocess.run(["s6-svc", "-h", os.path.join(self.dir, "web")], check=True))
+
+    def test_docker(self):
+        if not shutil.which("gunicorn"):
+            self.skipTest("gunicorn is not installed")
+        if subprocess.run(["unshare", "--pid", "--fork", "--mount-proc", "true"],
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("no pid namespaces here")
+
+        def start(text):
+            # What a container is of this: process 1 of a namespace, with the two lists as its command.
+            lists = [json.loads(line.split(" ", 1)[1]) for line in text.strip().split("\n")]
+            command = lists[0] + lists[1]
+            command[:1] = [BINARY, "--control", self.control]
+            self.child = self.supervise("unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *command,
+                                        stderr=open(self.log, "wb"))
             return self.child
-        self.run_recipe("runit", "gunicorn", start, lambda: self.child.send_signal(signal.SIGHUP))
+
+        def reload():
+            self.assertEqual(json.loads(self.client("status", "--json").stdout)["pid"], 1)
+            os.kill(descendants(self.child.pid)[0], signal.SIGHUP)  # docker kill -s HUP
+
+        self.run_recipe("docker", "unshare", start, reload,
+                        stop=lambda: os.kill(descendants(self.child.pid)[0], signal.SIGTERM))
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "systemd is not installed")
+    def test_systemd(self):
+        # systemd itself does not run everywhere; that it accepts the unit can be seen, and what happens
+        # then is in manager_test.py with a manager that speaks its protocol.
+        unit = self.recipe("systemd").replace("/usr/bin/" + BINARY, BINARY).replace("/usr/bin/godwit-run", BINARY)
+        web = os.path.join(self.dir, "bin", "web")
+        os.mkdir(os.path.dirname(web))
+        os.symlink("/bin/true", web)
+        path = os.path.join(self.dir, "web.service")
+        with open(path, "w") as f:
+            f.write(unit)
+        r = subprocess.run(["systemd-analyze", "verify", path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                           text=True)
+        mine = [line for line in r.stdout.split("\n") if "web.service" in line]
+        self.assertEqual(mine, [], r.stdout)
+        for line in unit.split("\n"):
+            if line.startswith("ExecStart="):
+                r = subprocess.run(line[10:].replace(" --name", " --print-config --name", 1), shell=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                self.assertEqual(r.returncode, 0, r.stderr)
+
+    @unittest.skipUnless(shutil.which("gunicorn"), "gunicorn is not installed")
+    def test_hupwatch_options_mean_what_they_did(self):
+        s = self.start(["-v", "-k", "-w", "0.2"], None, control=False)
+        self.assertEqual(s.wait(), 64)
+        # No `--`: the first word that is no option begins the command.
+        control = os.path.join(self.dir, "c")
+        app = ["gunicorn", "--reuse-port", "--bind", "127.0.0.1:%d" % self.port, "--chdir", self.dir, "app:app"]
+        s = self.start(["--control", control, "-k", "-v", "-w", "0.3", *app], None, control=False)
+        s.control = control
+        s.wait_active()
+        self.assertIn("-k ends the command with SIGKILL", s.text())
+        child = s.pid_of()
+        s.send(signal.SIGHUP)
+        s.wait_active(2)
+        wait_until(lambda: not alive(child), "the old one to end")
+        ready = [g["ready_ms"] for g in s.status()["generations"]]
+        self.assertGreaterEqual(min(ready), 300)
+        self.assertIn("debug", s.text(), "-v says more")
+        child = s.pid_of()
+        s.send(signal.SIGTERM)
+        s.wait()
+        end = s.text().split("killing everything")[1]
+        self.assertIn("status=SIGKILL", end)
+        self.assertNotIn("signal=TERM", end)
 
     def test_supervisord(self):
         if not shutil.which("gunicorn"):
