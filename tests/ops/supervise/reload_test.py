@@ -119,6 +119,19 @@ class Ways(ReloadUnderLoad):
         ready = [g["ready_ms"] for g in s.status()["generations"] if g["gen"] == 2]
         self.assertGreaterEqual(ready[0], 700)
 
+    def test_the_old_generation_is_not_ended_before_its_queue_is_empty(self):
+        self.mode("ok,slots8")  # on TERM it leaves in the queue what is there
+        port = free_port()
+        s = self.start(["--listen", "127.0.0.1:%d" % port, "--ready", "notify", "--linger", "0.05"],
+                       env={"APP_WORK": "0.4"})
+        s.wait_active()
+        old = s.pid_of()
+        with Load(("127.0.0.1", port), new=40, keep=0, timeout=PATIENCE) as l:
+            wait_until(lambda: s.status()["listen"][0]["queue"][0] > 20, "a queue that outlasts the linger")
+            s.send(signal.SIGHUP)
+            wait_until(lambda: not alive(old), "the old generation to end")
+        self.no_failures(l, 40)
+
     def after_a_pause(self, linger, until):
         """A client connects, a reload happens, and only when `until` holds it sends its request."""
         self.mode("fast")
