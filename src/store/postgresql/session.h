@@ -160,7 +160,7 @@ class PgSession final : public Session {
   [[nodiscard]] bool locked(const Ref& ref) const;
   Task<Result<void>> beforeRead(const Ref& ref);
   Task<Result<Object>> write(Change change);
-  Task<Result<Object>> writeLast(Change change, std::string_view sql, Params params);
+  Task<Result<Object>> writeLast(Change& c, std::string_view sql, Params params);
   Result<Object> refused(const Change& change);
   Result<Object> written(Change& change, const Reply& reply);
   [[nodiscard]] std::optional<Timestamp> following(const Ref& ref) const;

@@ -310,7 +310,7 @@ Task<Result<Object>> PgSession::write(Change c) {
   touch(c.uri);
 
   if (alone) {
-    auto done = co_await writeLast(std::move(c), sql::write(shape), std::move(p));
+    auto done = co_await writeLast(c, sql::write(shape), std::move(p));
     co_return done;
   }
   if (next) {
@@ -333,7 +333,7 @@ Task<Result<Object>> PgSession::write(Change c) {
 }
 
 // Has the convoy commit the only write of this unit.
-Task<Result<Object>> PgSession::writeLast(Change c, std::string_view sql, Params params) {
+Task<Result<Object>> PgSession::writeLast(Change& c, std::string_view sql, Params params) {
   if (!params.representable()) {
     co_return Error(ErrorCode::kInvalid, "A string holds a null character");
   }
