@@ -33,6 +33,17 @@ TEST(Basic, AnswersAndKeepsTheConnection) {
   EXPECT_EQ(s->stats().connections_total, 1U);
 }
 
+TEST(Basic, ARequestTellsWhichListenerItCameThrough) {
+  auto number = [](const Request& r, Reply reply) { reply.send(200, std::to_string(r.listener)); };
+  TestServer s(number, TestServer::defaults(),
+               [](Server& server) { ASSERT_TRUE(server.listen("http://127.0.0.1:0").ok()); });
+  ASSERT_EQ(s->endpoints().size(), 2U);
+  for (std::size_t i = 0; i < 2; ++i) {
+    Client c(s->endpoints()[i]);
+    EXPECT_EQ(c.get("/").body, std::to_string(i));
+  }
+}
+
 TEST(Basic, HeadHasTheLengthOfGetAndNoBody) {
   TestServer s(echo);
   Client c(s.url());
