@@ -25,6 +25,7 @@ struct Call {
   FetchRequest request;
   std::function<void(Result<FetchResponse>)> finish;  // called on the fetcher's thread
   FetchResponse response;
+  std::size_t header_bytes = 0;
   bool too_large = false;
   CURL* easy = nullptr;
   curl_slist* headers = nullptr;
@@ -49,6 +50,24 @@ std::size_t onBody(char* data, std::size_t size, std::size_t count, void* user) 
   return n;
 }
 
+std::size_t onHeader(char* data, std::size_t size, std::size_t count, void* user) {
+  constexpr std::size_t kMaxHeaderBytes = 16 * 1024;
+  auto* call = static_cast<Call*>(user);
+  std::size_t n = size * count;
+  std::string_view line(data, n);
+  std::size_t colon = line.find(':');
+  call->header_bytes += n;
+  if (colon == std::string_view::npos || call->header_bytes > kMaxHeaderBytes) return n;
+  std::string name(line.substr(0, colon));
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+  std::string_view value = line.substr(colon + 1);
+  std::size_t from = value.find_first_not_of(" \t");
+  std::size_t to = value.find_last_not_of(" \t\r\n");
+  value = from == std::string_view::npos ? "" : value.substr(from, to + 1 - from);
+  call->response.headers.emplace_back(std::move(name), value);
+  return n;
+}
+
 bool prepare(Call& call) {
   call.easy = curl_easy_init();
   if (!call.easy) return false;
@@ -64,6 +83,8 @@ bool prepare(Call& call) {
   curl_easy_setopt(e, CURLOPT_USERAGENT, "godwit");
   curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, onBody);
   curl_easy_setopt(e, CURLOPT_WRITEDATA, &call);
+  curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, onHeader);
+  curl_easy_setopt(e, CURLOPT_HEADERDATA, &call);
   curl_easy_setopt(e, CURLOPT_PRIVATE, &call);
   if (r.method != "GET") curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r.method.c_str());
   if (!r.body.empty() || r.method == "POST" || r.method == "PUT") {
@@ -96,13 +117,17 @@ struct Fetcher::Impl {
     thread = std::thread([this] { run(); });
   }
   ~Impl() {
+    close();
+    thread.join();
+    curl_multi_cleanup(multi);
+  }
+
+  void close() {
     {
       std::lock_guard lock(mu);
       closing = true;
     }
     curl_multi_wakeup(multi);
-    thread.join();
-    curl_multi_cleanup(multi);
   }
 
   void submit(FetchRequest request, std::function<void(Result<FetchResponse>)> finish) {
@@ -206,6 +231,15 @@ Result<FetchResponse> Fetcher::fetchNow(FetchRequest request) {
   impl_->submit(std::move(request),
                 [promise](Result<FetchResponse> r) { promise->set_value(std::move(r)); });
   return future.get();
+}
+
+void Fetcher::close() { impl_->close(); }
+
+std::string_view FetchResponse::header(std::string_view lower_name) const {
+  for (const auto& [name, value] : headers) {
+    if (name == lower_name) return value;
+  }
+  return {};
 }
 
 std::uint64_t Fetcher::refused() const { return impl_->refused.load(std::memory_order_relaxed); }

@@ -6,6 +6,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/reactor.h"
@@ -28,6 +30,11 @@ struct FetchResponse {
   long status = 0;
   std::string body;
   std::string content_type;
+  // Names in lower case; those that fit into 16 KiB.
+  std::vector<std::pair<std::string, std::string>> headers;
+
+  // "" when absent.
+  [[nodiscard]] std::string_view header(std::string_view lower_name) const;
 };
 
 // Outgoing HTTP on a thread of its own: token checks, webhooks, error reports. Redirects are not
@@ -47,6 +54,9 @@ class Fetcher {
 
   // The same for threads without a loop, at start: waits for the answer.
   Result<FetchResponse> fetchNow(FetchRequest request);
+
+  // Ends what is under way with kClosed, and whatever is asked later. Does not wait.
+  void close();
 
   [[nodiscard]] std::uint64_t refused() const;  // for lack of room
 

@@ -70,6 +70,8 @@ class App::Builder final : public Setup {
   void addPublicSetting(std::string name, std::string json) override {
     settings_.emplace_back(std::move(name), std::move(json));
   }
+  EventBus& events() override { return app_.events_; }
+  void addGauge(Gauge gauge) override { app_.gauges_.push_back(std::move(gauge)); }
   void addPolicy(std::string configured, std::unique_ptr<auth::Policy> policy) override {
     offered_.emplace_back(lower(configured), std::move(policy));
   }
@@ -185,7 +187,6 @@ Result<void> App::Builder::build() {
     if (hooks & Plugin::kAfterWrite) app_.after_write_.push_back(p);
     if (hooks & Plugin::kBeforeCascade) app_.before_cascade_.push_back(p);
     if (hooks & Plugin::kBeforeCommit) app_.before_commit_.push_back(p);
-    if (hooks & Plugin::kCommitted) app_.committed_.push_back(p);
     if (hooks & Plugin::kAnswered) app_.answered_.push_back(p);
     if (hooks & Plugin::kHello) app_.hello_user_.push_back(p);
   }
@@ -223,6 +224,10 @@ Result<std::unique_ptr<App>> App::make(Config config, Parts parts) {
   Builder builder(*app);
   GODWIT_TRY(builder.build());
   return app;
+}
+
+void App::stop(Deadline deadline) {
+  for (auto& plugin : parts_.plugins) plugin->stop(deadline);
 }
 
 const Resource* App::resource(std::string_view name) const {

@@ -48,6 +48,9 @@ class App {
   void run(const http::Request& request, Reactor& home, Deadline deadline,
            Exchange::Finished finished) const;
 
+  // When no more requests come: ends what plugins do beside them, as Plugin::stop.
+  void stop(Deadline deadline);
+
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] store::Backend& backend() const { return *parts_.backend; }
   [[nodiscard]] store::Cache& cache() const { return *parts_.cache; }
@@ -63,7 +66,8 @@ class App {
   [[nodiscard]] const std::vector<Plugin*>& afterWrite() const { return after_write_; }
   [[nodiscard]] const std::vector<Plugin*>& beforeCascade() const { return before_cascade_; }
   [[nodiscard]] const std::vector<Plugin*>& beforeCommit() const { return before_commit_; }
-  [[nodiscard]] const std::vector<Plugin*>& committed() const { return committed_; }
+  [[nodiscard]] const EventBus& events() const { return events_; }
+  [[nodiscard]] const std::vector<Gauge>& gauges() const { return gauges_; }
   [[nodiscard]] const std::vector<Plugin*>& answered() const { return answered_; }
   [[nodiscard]] const std::vector<Plugin*>& helloUser() const { return hello_user_; }
 
@@ -101,7 +105,9 @@ class App {
   Router router_;
   std::vector<std::unique_ptr<auth::Policy>> policies_;
   std::vector<Plugin*> preparing_, before_write_, after_write_, before_cascade_, before_commit_,
-      committed_, answered_, hello_user_;
+      answered_, hello_user_;
+  EventBus events_;
+  std::vector<Gauge> gauges_;
   Hello hello_;
   std::string common_headers_;
   std::string expose_unrouted_;

@@ -23,6 +23,7 @@ struct Event {
   std::string bucket_id;      // of the path it was reached by; "" at the root
   std::string collection_id;  // "" but for records
   std::string user_id;        // prefixed, "" for nobody
+  bool named = true;          // the request's path named the object, not its list
   store::Timestamp timestamp = 0;
   store::Object object;              // as it is now; a tombstone after kDelete
   std::optional<store::Object> old;  // as it was

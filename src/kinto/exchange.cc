@@ -235,9 +235,7 @@ void Exchange::settleTokens(bool committed, std::size_t next) {
                     [this, committed, next](auto) { settleTokens(committed, next + 1); });
     return;
   }
-  if (committed && !events.empty()) {
-    for (Plugin* plugin : app.committed()) plugin->committed(events);
-  }
+  if (committed) app.events().publish(events);
   finish();
 }
 

@@ -9,8 +9,10 @@
 #include "auth/policy.h"
 #include "base/reactor.h"
 #include "base/task.h"
+#include "godwit/deadline.h"
 #include "kinto/call.h"
 #include "kinto/event.h"
+#include "kinto/event_bus.h"
 #include "kinto/operation.h"
 #include "store/backend.h"
 
@@ -24,6 +26,14 @@ struct Draft {
   store::Object object;  // last_modified: what was asked for, 0 for none
   const store::Object* old = nullptr;
   store::Permissions permissions;  // named permissions get these principals, [] empties one
+};
+
+// A number that /__metrics__ shows.
+struct Gauge {
+  std::string name;    // "godwit_listener_events_total"
+  std::string labels;  // "listener=\"redis\"", "" for none
+  bool counter = true;
+  std::function<std::uint64_t()> read;  // any thread
 };
 
 // What a plugin may add while the App is being made. Everything it hands over is owned by the App
@@ -43,6 +53,10 @@ class Setup {
   // hello's capabilities; `json` is an object.
   virtual void addCapability(std::string name, std::string json) = 0;
   virtual void addPublicSetting(std::string name, std::string json) = 0;
+  // Hears of what has been committed.
+  virtual EventBus& events() = 0;
+  // Those of one name one after the other.
+  virtual void addGauge(Gauge gauge) = 0;
   // Tried in the order of multiauth.policies, where it stands as `configured`.
   virtual void addPolicy(std::string configured, std::unique_ptr<auth::Policy> policy) = 0;
 };
@@ -56,11 +70,10 @@ class Plugin {
     kPrepare = 1,
     kBeforeWrite = 2,
     kAfterWrite = 4,
-    kCommitted = 8,
-    kHello = 16,
-    kAnswered = 32,
-    kBeforeCascade = 64,
-    kBeforeCommit = 128
+    kHello = 8,
+    kAnswered = 16,
+    kBeforeCascade = 32,
+    kBeforeCommit = 64
   };
 
   virtual ~Plugin() = default;
@@ -83,12 +96,14 @@ class Plugin {
   // call is the top-level one; its exchange has the events.
   virtual Task<bool> beforeCommit(store::Session&, Call&) { co_return true; }
 
-  // Loop thread, once the events are durable, in order.
-  virtual void committed(const std::vector<Event>&) const {}
   // Loop thread, for every top-level request, before it is sent.
   virtual void answered(const Call&) const {}
   // Adds members (",\"bucket\":\"...\"") to hello's user object.
   virtual void helloUser(const Call&, std::string&) const {}
+
+  // When no more requests come: finishes what it does beside them, until the deadline. Blocks; not
+  // on a loop thread.
+  virtual void stop(Deadline) {}
 };
 
 }  // namespace godwit::kinto

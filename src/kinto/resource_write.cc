@@ -66,6 +66,7 @@ Event ResourceRun::makeEvent(Action action, const store::Object& object) const {
   event.bucket_id = call_.params.get("bucket_id");
   event.collection_id = call_.params.get("collection_id");
   event.user_id = call_.user;
+  event.named = !op_.plural;
   event.timestamp = object.last_modified;
   event.object = object;
   return event;

@@ -166,6 +166,7 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   server.onReady([&] { announce(server, *stores, options); });
   server.onDrain([] { log::info("draining"); });
   server.onStopped([&](Deadline deadline) {
+    (*app)->stop(deadline);
     stores->backend->stop(deadline);
     stores->cache->stop(deadline);
   });

@@ -7,6 +7,7 @@
 #include "kinto/plugins/default_bucket.h"
 #include "kinto/plugins/flush.h"
 #include "kinto/plugins/history.h"
+#include "kinto/plugins/listeners.h"
 #include "kinto/plugins/metrics.h"
 #include "kinto/plugins/permissions_list.h"
 #include "kinto/plugins/quotas.h"
@@ -23,12 +24,12 @@ struct Row {
 
 // In the order in which hooks run: schemas judge what was sent, history records what was written.
 constexpr Row kPlugins[] = {
-    {"accounts", makeAccountsPlugin},  {"default_bucket", makeDefaultBucketPlugin},
-    {"schema", makeSchemaPlugin},      {"permissions", makePermissionsPlugin},
-    {"history", makeHistoryPlugin},    {"quotas", makeQuotasPlugin},
-    {"flush", makeFlushPlugin},        {"counters", makeCountersPlugin},
-    {"user_data", makeUserDataPlugin}, {"prometheus", makePrometheusPlugin},
-    {"statsd", makeStatsdPlugin},
+    {"accounts", makeAccountsPlugin},     {"default_bucket", makeDefaultBucketPlugin},
+    {"schema", makeSchemaPlugin},         {"permissions", makePermissionsPlugin},
+    {"history", makeHistoryPlugin},       {"quotas", makeQuotasPlugin},
+    {"flush", makeFlushPlugin},           {"counters", makeCountersPlugin},
+    {"user_data", makeUserDataPlugin},    {"listeners", makeListenersPlugin},
+    {"prometheus", makePrometheusPlugin}, {"statsd", makeStatsdPlugin},
 };
 
 std::string_view bareName(std::string_view include) {
@@ -54,6 +55,7 @@ std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config) {
   // The switch of the releases before there were plugins.
   if (config.flag("flush_endpoint_enabled")) wanted.emplace_back("flush");
   if (!config.text("statsd_url").empty()) wanted.emplace_back("statsd");
+  if (!config.list("event_listeners").empty()) wanted.emplace_back("listeners");
   // Does nothing for whom user-data_delete_principals does not name.
   wanted.emplace_back("user_data");
 

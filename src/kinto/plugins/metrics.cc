@@ -59,6 +59,19 @@ void record(MetricsService& service, const std::vector<std::string>& fields, con
   service.count("authentication", 1, type);
 }
 
+void appendGauges(std::string& out, const std::vector<Gauge>& gauges) {
+  std::string_view last;
+  for (const Gauge& gauge : gauges) {
+    if (gauge.name != last) {
+      out.append("# TYPE ").append(gauge.name).append(gauge.counter ? " counter\n" : " gauge\n");
+    }
+    last = gauge.name;
+    out += gauge.name;
+    if (!gauge.labels.empty()) out.append("{").append(gauge.labels).append("}");
+    out.append(" ").append(std::to_string(gauge.read())).append("\n");
+  }
+}
+
 std::vector<std::string> matchdictFields(const Config& config) {
   std::vector<std::string> fields = config.list("metrics_matchdict_fields");
   if (fields.empty()) fields = {"bucket_id", "collection_id", "group_id", "record_id"};
@@ -101,6 +114,7 @@ class PrometheusPlugin final : public Plugin {
     route->services[indexOf(http::Method::kGet)].now = [this](Call& call) {
       call.answer.content_type = "text/plain; version=0.0.4; charset=utf-8";
       call.answer.body = registry_->text();
+      appendGauges(call.answer.body, call.app().gauges());
     };
     setup.addRoute(std::move(route));
     return {};
