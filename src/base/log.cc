@@ -15,9 +15,11 @@
 #include <cstdlib>
 #include <ctime>
 #include <mutex>
+#include <shared_mutex>
 #include <thread>
 
 #include "base/clock.h"
+#include "base/log_tap.h"
 
 namespace godwit::log {
 namespace {
@@ -316,7 +318,35 @@ void configure(const Options& options) {
 
 bool enabled(Level level) { return level >= state().level.load(std::memory_order_relaxed); }
 
+namespace {
+
+constexpr int kNoTap = 100;
+std::atomic<int> g_tap_level{kNoTap};
+std::shared_mutex g_tap_mu;
+Tap g_tap;  // guarded by g_tap_mu
+thread_local bool t_in_tap = false;
+
+void showToTap(Level level, std::string_view event, Fields fields) {
+  if (t_in_tap) return;
+  std::shared_lock lock(g_tap_mu);
+  if (!g_tap) return;
+  t_in_tap = true;
+  g_tap(level, event, fields);
+  t_in_tap = false;
+}
+
+}  // namespace
+
+void setTap(Level least, Tap tap) {
+  std::unique_lock lock(g_tap_mu);
+  g_tap_level = tap ? static_cast<int>(least) : kNoTap;
+  g_tap = std::move(tap);
+}
+
 void write(Level level, std::string_view event, Fields fields) {
+  if (static_cast<int>(level) >= g_tap_level.load(std::memory_order_relaxed)) {
+    showToTap(level, event, fields);
+  }
   if (!enabled(level)) return;
   State& s = state();
   thread_local std::string line;

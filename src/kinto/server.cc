@@ -15,6 +15,7 @@
 #include "kinto/plugins/catalog.h"
 #include "kinto/plugins/request_log.h"
 #include "kinto/plugins/spool_metrics.h"
+#include "kinto/plugins/store_meter.h"
 #include "kinto/privileges.h"
 #include "kinto/secret.h"
 #include "kinto/server_options.h"
@@ -137,7 +138,10 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   auto stores = openStores(settings);
   if (!stores.ok()) return std::move(stores).error();
 
-  MeasuredBackend backend(*stores->backend, metrics);
+  StoreMeter meter;
+  MeteredBackend metered(*stores->backend, meter);
+  MeteredCache cache(*stores->cache, meter);
+  MeasuredBackend backend(metered, metrics);
   if (measured) server.useMetrics(metrics);
   std::unique_ptr<Admin> admin;
   if (!admin_url->empty()) {
@@ -146,9 +150,9 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   }
 
   App::Parts parts;
-  parts.backend = measured ? &backend : stores->backend.get();
-  parts.cache = stores->cache.get();
-  parts.plugins = choosePlugins(config);
+  parts.backend = measured ? static_cast<store::Backend*>(&backend) : &metered;
+  parts.cache = &cache;
+  parts.plugins = choosePlugins(config, &meter);
   if (settings.getBool("godwit.access_log", true)) parts.plugins.push_back(makeRequestLog());
   if (std::string spool = metricsSpool(settings.getString("godwit.metrics_spool"));
       !spool.empty()) {

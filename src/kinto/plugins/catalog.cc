@@ -12,6 +12,7 @@
 #include "kinto/plugins/permissions_list.h"
 #include "kinto/plugins/quotas.h"
 #include "kinto/plugins/schema_validation.h"
+#include "kinto/plugins/sentry.h"
 #include "kinto/plugins/user_data.h"
 
 namespace godwit::kinto {
@@ -19,17 +20,29 @@ namespace {
 
 struct Row {
   std::string_view name;  // in `includes`, after "kinto.plugins."
-  std::unique_ptr<Plugin> (*make)();
+  std::unique_ptr<Plugin> (*make)(StoreMeter*);
 };
+
+template <auto kMake>
+std::unique_ptr<Plugin> plain(StoreMeter*) {
+  return kMake();
+}
 
 // In the order in which hooks run: schemas judge what was sent, history records what was written.
 constexpr Row kPlugins[] = {
-    {"accounts", makeAccountsPlugin},     {"default_bucket", makeDefaultBucketPlugin},
-    {"schema", makeSchemaPlugin},         {"permissions", makePermissionsPlugin},
-    {"history", makeHistoryPlugin},       {"quotas", makeQuotasPlugin},
-    {"flush", makeFlushPlugin},           {"counters", makeCountersPlugin},
-    {"user_data", makeUserDataPlugin},    {"listeners", makeListenersPlugin},
-    {"prometheus", makePrometheusPlugin}, {"statsd", makeStatsdPlugin},
+    {"accounts", plain<makeAccountsPlugin>},
+    {"default_bucket", plain<makeDefaultBucketPlugin>},
+    {"schema", plain<makeSchemaPlugin>},
+    {"permissions", plain<makePermissionsPlugin>},
+    {"history", plain<makeHistoryPlugin>},
+    {"quotas", plain<makeQuotasPlugin>},
+    {"flush", plain<makeFlushPlugin>},
+    {"counters", plain<makeCountersPlugin>},
+    {"user_data", plain<makeUserDataPlugin>},
+    {"listeners", plain<makeListenersPlugin>},
+    {"sentry", plain<makeSentryPlugin>},
+    {"prometheus", makePrometheusPlugin},
+    {"statsd", makeStatsdPlugin},
 };
 
 std::string_view bareName(std::string_view include) {
@@ -45,7 +58,7 @@ bool isPlugin(std::string_view include) {
                      [&](const Row& r) { return r.name == bareName(include); });
 }
 
-std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config) {
+std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config, StoreMeter* meter) {
   std::vector<std::string> wanted;
   for (const std::string& include : config.list("includes")) {
     wanted.emplace_back(bareName(include));
@@ -55,6 +68,7 @@ std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config) {
   // The switch of the releases before there were plugins.
   if (config.flag("flush_endpoint_enabled")) wanted.emplace_back("flush");
   if (!config.text("statsd_url").empty()) wanted.emplace_back("statsd");
+  if (!config.text("sentry_dsn").empty()) wanted.emplace_back("sentry");
   if (!config.list("event_listeners").empty()) wanted.emplace_back("listeners");
   // Does nothing for whom user-data_delete_principals does not name.
   wanted.emplace_back("user_data");
@@ -62,7 +76,7 @@ std::vector<std::unique_ptr<Plugin>> choosePlugins(const Config& config) {
   std::vector<std::unique_ptr<Plugin>> out;
   for (const Row& row : kPlugins) {
     if (std::find(wanted.begin(), wanted.end(), row.name) != wanted.end())
-      out.push_back(row.make());
+      out.push_back(row.make(meter));
   }
   return out;
 }

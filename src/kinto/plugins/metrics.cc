@@ -9,6 +9,7 @@
 #include "kinto/exchange.h"
 #include "kinto/plugins/prometheus_registry.h"
 #include "kinto/plugins/statsd_client.h"
+#include "kinto/plugins/store_meter.h"
 #include "kinto/text.h"
 
 namespace godwit::kinto {
@@ -80,6 +81,8 @@ std::vector<std::string> matchdictFields(const Config& config) {
 
 class PrometheusPlugin final : public Plugin {
  public:
+  explicit PrometheusPlugin(StoreMeter* meter) : meter_(meter) {}
+
   [[nodiscard]] std::string name() const override { return "prometheus"; }
   [[nodiscard]] unsigned hooks() const override { return kAnswered; }
 
@@ -105,6 +108,7 @@ class PrometheusPlugin final : public Plugin {
       }
     }
     registry_ = std::make_unique<PrometheusRegistry>(std::move(options));
+    if (meter_) meter_->add(*registry_, false);
     setup.addCapability("prometheus", R"({"description":"Prometheus metrics.",)"
                                       R"("url":"https://github.com/Kinto/kinto/"})");
     auto route = std::make_unique<Route>();
@@ -124,12 +128,14 @@ class PrometheusPlugin final : public Plugin {
 
  private:
   // Set once
+  StoreMeter* const meter_;
   std::vector<std::string> fields_;
   std::unique_ptr<PrometheusRegistry> registry_;
 };
 
 class StatsdPlugin final : public Plugin {
  public:
+  explicit StatsdPlugin(StoreMeter* meter) : meter_(meter) {}
   ~StatsdPlugin() override {
     {
       std::lock_guard lock(mu_);
@@ -156,6 +162,7 @@ class StatsdPlugin final : public Plugin {
                    "statsd_url: \"" + config.text("statsd_url") + "\": " + client.error().message);
     }
     client_ = std::move(*client);
+    if (meter_) meter_->add(*client_, old_names_);
     flusher_ = std::thread([this] { flushNowAndThen(); });
     return {};
   }
@@ -185,6 +192,7 @@ class StatsdPlugin final : public Plugin {
   }
 
   // Set once
+  StoreMeter* const meter_;
   std::vector<std::string> fields_;
   std::unique_ptr<StatsdClient> client_;
   bool old_names_ = false;
@@ -198,7 +206,11 @@ class StatsdPlugin final : public Plugin {
 
 }  // namespace
 
-std::unique_ptr<Plugin> makePrometheusPlugin() { return std::make_unique<PrometheusPlugin>(); }
-std::unique_ptr<Plugin> makeStatsdPlugin() { return std::make_unique<StatsdPlugin>(); }
+std::unique_ptr<Plugin> makePrometheusPlugin(StoreMeter* meter) {
+  return std::make_unique<PrometheusPlugin>(meter);
+}
+std::unique_ptr<Plugin> makeStatsdPlugin(StoreMeter* meter) {
+  return std::make_unique<StatsdPlugin>(meter);
+}
 
 }  // namespace godwit::kinto
