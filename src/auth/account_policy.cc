@@ -68,26 +68,40 @@ void AccountPolicy::look(std::shared_ptr<Attempt> a) const {
 
 void AccountPolicy::load(std::shared_ptr<Attempt> a) const {
   if (!throttle_.allows(a->throttle_key, monotonicMs())) return a->done(std::optional<Identity>());
-  auto failure = std::make_shared<std::optional<Error>>();
-  store::Work work = [a, failure](store::Session& session) -> Task<store::Verdict> {
-    failure->reset();
-    a->hash.clear();
+  readHash(a, [this, a](Result<std::string> hash) {
+    if (!hash.ok()) return a->done(std::move(hash).error());
+    a->hash = std::move(*hash);
+    verify(a);
+  });
+}
+
+// "" when there is no such account.
+void AccountPolicy::readHash(std::shared_ptr<Attempt> a,
+                             std::function<void(Result<std::string>)> done) const {
+  struct Found {
+    std::string hash;
+    std::optional<Error> failure;
+  };
+  auto result = std::make_shared<Found>();
+  store::Work work = [a, result](store::Session& session) -> Task<store::Verdict> {
+    result->failure.reset();
+    result->hash.clear();
     store::Ref ref{"account", a->credentials.user};
     Result<store::Object> found = co_await session.get(ref, a->credentials.user);
     if (!found.ok()) {
-      if (found.error().code != ErrorCode::kNotFound) *failure = found.error();
+      if (found.error().code != ErrorCode::kNotFound) result->failure = found.error();
       co_return store::Verdict::kRollback;
     }
     if (auto text = json::findPath(found->data, "password")) {
       Result<json::Value> password = json::parse(*text);
-      if (password.ok() && password->isString()) a->hash = password->asString();
+      if (password.ok() && password->isString()) result->hash = password->asString();
     }
     co_return store::Verdict::kCommit;
   };
-  auto loaded = [this, a, failure](Result<store::Verdict> result) {
-    if (!result.ok()) return a->done(std::move(result).error());
-    if (*failure) return a->done(**failure);
-    verify(a);
+  auto loaded = [result, done = std::move(done)](Result<store::Verdict> verdict) {
+    if (!verdict.ok()) return done(std::move(verdict).error());
+    if (result->failure) return done(*result->failure);
+    done(std::move(result->hash));
   };
   parts_.backend->run(store::Mode::kPoint, a->home, a->deadline, std::move(work),
                       std::move(loaded));
@@ -114,11 +128,24 @@ void AccountPolicy::settle(std::shared_ptr<Attempt> a, bool good) const {
     return a->done(std::optional<Identity>());
   }
   throttle_.succeeded(a->throttle_key);
-  parts_.cache->set(a->home, a->cache_key, a->fingerprint, parts_.cache_ttl, [](Result<bool>) {});
-  Identity who;
-  who.policy = name_;
-  who.user = a->credentials.user;
-  a->done(std::optional<Identity>(std::move(who)));
+  parts_.cache->set(a->home, a->cache_key, a->fingerprint, parts_.cache_ttl,
+                    [this, a](Result<bool>) { confirm(a); });
+}
+
+// Whoever changes the account removes what is remembered once the change is durable. That may have
+// been while the hash of before was being checked: what was remembered after that must go too.
+void AccountPolicy::confirm(std::shared_ptr<Attempt> a) const {
+  readHash(a, [this, a](Result<std::string> hash) {
+    if (hash.ok() && *hash == a->hash) {
+      Identity who;
+      who.policy = name_;
+      who.user = a->credentials.user;
+      return a->done(std::optional<Identity>(std::move(who)));
+    }
+    auto answer = std::make_shared<Result<std::optional<Identity>>>(std::optional<Identity>());
+    if (!hash.ok()) *answer = std::move(hash).error();
+    parts_.cache->take(a->home, a->cache_key, [a, answer](auto) { a->done(std::move(*answer)); });
+  });
 }
 
 }  // namespace godwit::auth

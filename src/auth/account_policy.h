@@ -41,8 +41,11 @@ class AccountPolicy final : public Policy {
   struct Attempt;
   void look(std::shared_ptr<Attempt> attempt) const;
   void load(std::shared_ptr<Attempt> attempt) const;
+  void readHash(std::shared_ptr<Attempt> attempt,
+                std::function<void(Result<std::string>)> done) const;
   void verify(std::shared_ptr<Attempt> attempt) const;
   void settle(std::shared_ptr<Attempt> attempt, bool good) const;
+  void confirm(std::shared_ptr<Attempt> attempt) const;
 
   const std::string name_;
   const Parts parts_;

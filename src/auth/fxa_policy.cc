@@ -13,22 +13,41 @@ TokenPolicy::Options keyed(TokenPolicy::Options o, const std::string& uri,
   o.cache_salt = uri + ":";
   for (const std::string& s : scopes) o.cache_salt += s + ":";
   o.userid_field = "user";
+  o.renews = false;
+  o.shows_profile = false;
   return o;
 }
 
-std::string verifyUrl(std::string uri) {
-  while (uri.ends_with('/')) uri.pop_back();
-  return uri + "/verify";
+bool matches(const std::string& given, const std::string& needed) {
+  return needed == given || (needed.starts_with(given) && needed[given.size()] == ':');
 }
 
 }  // namespace
 
+std::string fxaUrl(std::string oauth_uri, std::string_view path) {
+  constexpr std::string_view kVersion = "/v1";
+  while (oauth_uri.ends_with('/')) oauth_uri.pop_back();
+  if (!oauth_uri.ends_with(kVersion)) oauth_uri += kVersion;
+  return oauth_uri.append(path);
+}
+
 FxaPolicy::FxaPolicy(Options options, std::string oauth_uri,
                      std::vector<std::string> required_scopes, Fetcher& fetcher)
     : TokenPolicy(keyed(std::move(options), oauth_uri, required_scopes)),
-      verify_url_(verifyUrl(std::move(oauth_uri))),
+      verify_url_(fxaUrl(std::move(oauth_uri), "/verify")),
       scopes_(std::move(required_scopes)),
       fetcher_(fetcher) {}
+
+bool FxaPolicy::granted(const json::Value& profile) const {
+  const json::Value* given = profile.get("scope");
+  if (!given || !given->isArray() || scopes_.empty()) return false;
+  auto has = [&](const std::string& needed) {
+    return std::any_of(given->asArray().begin(), given->asArray().end(), [&](const auto& each) {
+      return each.isString() && matches(each.asString(), needed);
+    });
+  };
+  return std::all_of(scopes_.begin(), scopes_.end(), has);
+}
 
 void FxaPolicy::vouch(std::string token, Reactor& home, Deadline deadline, Vouched done) const {
   json::Object body;
@@ -46,16 +65,8 @@ void FxaPolicy::vouch(std::string token, Reactor& home, Deadline deadline, Vouch
       return done(Error(ErrorCode::kUnavailable, "accounts server answers with an error"));
     if (answer->status != 200) return done(std::optional<std::string>());
     Result<json::Value> profile = json::parse(answer->body);
-    const json::Value* granted = profile.ok() ? profile->get("scope") : nullptr;
-    for (const std::string& needed : scopes_) {
-      bool has = false;
-      if (granted && granted->isArray()) {
-        for (const json::Value& each : granted->asArray())
-          has = has || (each.isString() && each.asString() == needed);
-      }
-      if (!has) return done(std::optional<std::string>());
-    }
-    if (!profile.ok() || !profile->isObject()) return done(std::optional<std::string>());
+    if (!profile.ok() || !profile->isObject() || !granted(*profile))
+      return done(std::optional<std::string>());
     done(std::optional<std::string>(json::dump(*profile)));
   };
   fetcher_.fetch(home, std::move(r), std::move(got));

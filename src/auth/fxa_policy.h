@@ -5,14 +5,20 @@
 
 #include "auth/fetch.h"
 #include "auth/token_policy.h"
+#include "json/value.h"
 
 namespace godwit::auth {
 
+// The address of `path` of the server at `oauth_uri`, whose version need not be part of it.
+std::string fxaUrl(std::string oauth_uri, std::string_view path);
+
 // OAuth tokens of a Firefox Accounts server, as Kinto's releases of 2016 took them: the server's
-// /verify must know the token and grant every required scope.
+// /verify must know the token and grant every required scope. A scope "a" includes "a:b". Without a
+// required scope no token is good.
 class FxaPolicy final : public TokenPolicy {
  public:
-  // `options` without cache_prefix, cache_salt and userid_field, which are set here.
+  // `options` without cache_prefix, cache_salt, userid_field, renews and shows_profile, which are
+  // set here.
   FxaPolicy(Options options, std::string oauth_uri, std::vector<std::string> required_scopes,
             Fetcher& fetcher);
 
@@ -20,6 +26,8 @@ class FxaPolicy final : public TokenPolicy {
   void vouch(std::string token, Reactor& home, Deadline deadline, Vouched done) const override;
 
  private:
+  [[nodiscard]] bool granted(const json::Value& profile) const;
+
   const std::string verify_url_;
   const std::vector<std::string> scopes_;
   Fetcher& fetcher_;

@@ -11,6 +11,8 @@ namespace {
 
 // Tokens with an unknown key id make us ask for the key set again, but not more often than this.
 constexpr std::int64_t kKeyRefreshMs = 30'000;
+// A key that the provider withdrew is trusted no longer than this.
+constexpr std::int64_t kKeyAgeMs = 300'000;
 constexpr std::chrono::milliseconds kAskTimeout{5000};
 
 std::string text(const json::Value& v, std::string_view name) {
@@ -49,6 +51,8 @@ Result<OpenIdProvider> discoverOpenId(Fetcher& fetcher, const std::string& issue
     return Error(ErrorCode::kInvalid, what + "it is no JSON object");
   OpenIdProvider p;
   p.issuer = issuer;
+  p.published_issuer = text(*document, "issuer");
+  if (p.published_issuer.empty()) p.published_issuer = issuer;
   p.authorization_endpoint = text(*document, "authorization_endpoint");
   p.token_endpoint = text(*document, "token_endpoint");
   p.userinfo_endpoint = text(*document, "userinfo_endpoint");
@@ -73,12 +77,13 @@ void OpenIdPolicy::vouch(std::string token, Reactor& home, Deadline deadline, Vo
 void OpenIdPolicy::checkSigned(std::string token, Reactor& home, Deadline deadline, Vouched done,
                                bool may_refresh) const {
   std::shared_ptr<const JwkSet> keys;
-  bool fresh = false;
+  bool asked = false;
   std::int64_t now = Clock::system().nowMs();
   {
     std::lock_guard lock(mu_);
-    keys = keys_;
-    fresh = keys_at_ms_ + kKeyRefreshMs > now;
+    bool old = keys_at_ms_ + kKeyAgeMs <= now;
+    if (!old || !may_refresh) keys = keys_;
+    asked = refreshed_at_ms_ + kKeyRefreshMs > now;
   }
   if (keys) {
     JwtChecks checks;
@@ -88,11 +93,13 @@ void OpenIdPolicy::checkSigned(std::string token, Reactor& home, Deadline deadli
     Result<json::Value> claims = verifyJwt(token, *keys, checks);
     if (claims.ok()) return askUser(std::move(token), home, deadline, std::move(done));
     bool unknown_key = claims.error().code == ErrorCode::kNotFound;
-    if (!unknown_key || !may_refresh || fresh) {
+    if (!unknown_key || !may_refresh || asked) {
       log::debug("openid.token_refused",
                  {{"issuer", provider_.issuer}, {"reason", claims.error().message}});
       return done(std::optional<std::string>());
     }
+    std::lock_guard lock(mu_);
+    refreshed_at_ms_ = now;
   } else if (!may_refresh) {
     return done(std::optional<std::string>());
   }

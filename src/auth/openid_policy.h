@@ -13,7 +13,8 @@ namespace godwit::auth {
 
 // What an OpenID provider publishes about itself (OpenID Connect Discovery 1.0).
 struct OpenIdProvider {
-  std::string issuer;
+  std::string issuer;            // as configured: what tokens must name
+  std::string published_issuer;  // as the provider calls itself
   std::string authorization_endpoint, token_endpoint, userinfo_endpoint, jwks_uri;
 };
 
@@ -47,6 +48,7 @@ class OpenIdPolicy final : public TokenPolicy {
   // Guarded by mu_; replaced as a whole when the provider rotates its keys.
   mutable std::shared_ptr<const JwkSet> keys_;
   mutable std::int64_t keys_at_ms_ = 0;
+  mutable std::int64_t refreshed_at_ms_ = 0;  // for a token with an unknown key id
 };
 
 }  // namespace godwit::auth

@@ -51,16 +51,22 @@ void TokenPolicy::authenticate(const Presented& presented, Reactor& home, Deadli
   std::string token(tokenOf(presented));
   std::string key =
       options_.cache_prefix + hmacSha256Hex(options_.secret, options_.cache_salt + token);
-  auto settle = [this, &home, key, done](Result<std::optional<std::string>> profile) {
-    if (!profile.ok()) return done(std::move(profile).error());
-    if (!*profile) return done(std::optional<Identity>());
-    auto who = identify(options_.name, options_.userid_field, **profile);
-    if (who) options_.cache->set(home, key, **profile, options_.ttl, [](Result<bool>) {});
+  auto settle = [this, &home, key, done](const std::string& profile, bool remember) {
+    auto who = identify(options_.name, options_.userid_field, profile);
+    if (who && remember) options_.cache->set(home, key, profile, options_.ttl, [](Result<bool>) {});
+    if (who && !options_.shows_profile) who->profile_json.clear();
     done(std::move(who));
   };
-  auto remembered = [this, &home, deadline, token, settle](Result<std::optional<std::string>> got) {
-    if (got.ok() && *got) return settle(std::move(got));
-    vouch(token, home, deadline, settle);
+  auto vouched = [settle, done](Result<std::optional<std::string>> profile) {
+    if (!profile.ok()) return done(std::move(profile).error());
+    if (!*profile) return done(std::optional<Identity>());
+    settle(**profile, true);
+  };
+  // A cache that is away costs speed, not logins.
+  auto remembered = [this, &home, deadline, token, settle,
+                     vouched](Result<std::optional<std::string>> got) {
+    if (got.ok() && *got) return settle(**got, options_.renews);
+    vouch(token, home, deadline, vouched);
   };
   options_.cache->get(home, key, std::move(remembered));
 }

@@ -10,7 +10,7 @@
 namespace godwit::auth {
 
 // A policy for opaque tokens that another server vouches for. What it said is remembered in the
-// cache under a keyed hash of the token, and remembered anew whenever the token is used.
+// cache under a keyed hash of the token.
 class TokenPolicy : public Policy {
  public:
   struct Options {
@@ -21,6 +21,8 @@ class TokenPolicy : public Policy {
     std::string cache_salt;    // what else than the token the answer depends on
     std::string secret;        // of the cache keys
     std::chrono::seconds ttl{86400};
+    bool renews = true;             // using a token makes it remembered anew
+    bool shows_profile = true;      // hello shows what the other server said
     store::Cache* cache = nullptr;  // not owned
     Options() = default;
   };

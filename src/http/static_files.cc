@@ -186,6 +186,8 @@ struct StaticFiles::Impl {
   UniqueFd root;
   Options options;
 
+  // `path` without slashes at its ends. False when no file may have that name.
+  [[nodiscard]] bool tidy(std::string_view path, std::string& clean) const;
   // The file, or an empty one with errno set.
   [[nodiscard]] File open(const std::string& path) const {
     File f;
@@ -212,6 +214,37 @@ Result<StaticFiles> StaticFiles::open(const std::string& folder, Options options
   return StaticFiles(std::move(impl));
 }
 
+// "a//b" and "./a" have no business here; ".." the kernel refuses, and we before it.
+bool StaticFiles::Impl::tidy(std::string_view path, std::string& clean) const {
+  if (path.starts_with('/')) path.remove_prefix(1);
+  while (!path.empty()) {
+    std::size_t slash = path.find('/');
+    std::string_view segment = path.substr(0, slash);
+    path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    if (segment.empty() || segment == "." || segment == ".." ||
+        segment.find('\0') != std::string_view::npos || (segment[0] == '.' && !options.hidden)) {
+      return false;
+    }
+    if (!clean.empty()) clean += '/';
+    clean += segment;
+  }
+  return true;
+}
+
+bool StaticFiles::has(std::string_view path) const {
+  const bool folder_form = path.empty() || path.ends_with('/');
+  std::string clean;
+  if (!impl_->tidy(path, clean)) return false;
+  File f = impl_->open(clean);
+  if (!f.fd) return false;
+  if (!S_ISDIR(f.st.st_mode)) return S_ISREG(f.st.st_mode) && !folder_form;
+  // Another spelling of a folder leads there.
+  if (!folder_form || impl_->options.list_folders) return true;
+  if (impl_->options.index_file.empty()) return false;
+  File index = impl_->open(clean + (clean.empty() ? "" : "/") + impl_->options.index_file);
+  return index.fd && S_ISREG(index.st.st_mode);
+}
+
 void StaticFiles::serve(const Request& request, std::string_view path, Reply reply) const {
   if (request.method != Method::kGet && request.method != Method::kHead) {
     reply.response().header("Allow", "GET, HEAD");
@@ -219,21 +252,7 @@ void StaticFiles::serve(const Request& request, std::string_view path, Reply rep
   }
   const bool folder_form = path.empty() || path.ends_with('/');
   std::string clean;
-  // "a//b" and "./a" have no business here; ".." the kernel refuses, and we before it.
-  std::string_view rest = path;
-  if (rest.starts_with('/')) rest.remove_prefix(1);
-  while (!rest.empty()) {
-    std::size_t slash = rest.find('/');
-    std::string_view segment = rest.substr(0, slash);
-    rest = slash == std::string_view::npos ? std::string_view() : rest.substr(slash + 1);
-    if (segment.empty() || segment == "." || segment == ".." ||
-        segment.find('\0') != std::string_view::npos ||
-        (segment[0] == '.' && !impl_->options.hidden)) {
-      return reply.send(404, "not found\n");
-    }
-    if (!clean.empty()) clean += '/';
-    clean += segment;
-  }
+  if (!impl_->tidy(path, clean)) return reply.send(404, "not found\n");
   File f = impl_->open(clean);
   if (!f.fd) return reply.send(404, "not found\n");
   if (S_ISDIR(f.st.st_mode)) {

@@ -78,6 +78,9 @@ void Answer::clear() {
   body.clear();
   content_type = "application/json";
   headers_.clear();
+  own_policy = false;
+  files = nullptr;
+  file.clear();
 }
 
 void allowCaching(Answer& answer, std::int64_t seconds, std::int64_t now_ms) {

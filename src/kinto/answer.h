@@ -8,6 +8,10 @@
 #include "kinto/config.h"
 #include "kinto/errors.gen.h"
 
+namespace godwit::http {
+class StaticFiles;
+}
+
 namespace godwit::kinto {
 
 // A response being made. Kept apart from http::Response because one HTTP request may hold many
@@ -18,6 +22,10 @@ class Answer {
   int errno_code = 0;  // 0: no error
   std::string body;    // JSON text unless `content_type` says otherwise
   std::string_view content_type = "application/json";  // static storage; "" for none
+  bool own_policy = false;  // the headers hold Content-Security-Policy and what goes with it
+  // A file is the body, and this tells which; status, type and validators come with it.
+  const http::StaticFiles* files = nullptr;  // not owned
+  std::string file;
 
   // `value` loses CR, LF and NUL, so that nothing a client sent can split the response.
   void header(std::string_view name, std::string_view value);

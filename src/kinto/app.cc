@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "kinto/builtin.h"
+#include "kinto/openapi.h"
 #include "kinto/resource_run.h"
 #include "kinto/text.h"
 
@@ -72,6 +73,9 @@ class App::Builder final : public Setup {
   }
   EventBus& events() override { return app_.events_; }
   void addGauge(Gauge gauge) override { app_.gauges_.push_back(std::move(gauge)); }
+  void addSecurity(std::string name, std::string json) override {
+    security_.emplace_back(std::move(name), std::move(json));
+  }
   void addPolicy(std::string configured, std::unique_ptr<auth::Policy> policy) override {
     offered_.emplace_back(lower(configured), std::move(policy));
   }
@@ -87,6 +91,7 @@ class App::Builder final : public Setup {
   std::vector<std::unique_ptr<Route>> routes_;
   std::vector<std::pair<std::string, std::string>> capabilities_;
   std::vector<std::pair<std::string, std::string>> settings_;
+  std::vector<std::pair<std::string, std::string>> security_;
   std::vector<std::pair<std::string, std::unique_ptr<auth::Policy>>> offered_;
 };
 
@@ -124,6 +129,7 @@ Result<void> App::Builder::choosePolicies() {
     }
     app_.policies_.push_back(std::make_unique<auth::BasicAuthPolicy>(
         name, app_.config_.userid_hmac_secret, wanted.realm));
+    addSecurity(wanted.name, R"({"type":"basic"})");
     if (wanted.name == "basicauth") {
       capabilities_.emplace_back("basicauth", std::string(kBasicAuthCapability));
     }
@@ -196,6 +202,7 @@ Result<void> App::Builder::build() {
   addRoute(makeHeartbeatRoute());
   addRoute(makeLbHeartbeatRoute());
   addRoute(makeVersionRoute(c));
+  addRoute(makeOpenApiRoute());
   addRoute(makeContributeRoute());
   addRoute(makeBatchRoute());
   for (const Resource* r : {bucket, group, collection, record}) addRoutesOf(*r);
@@ -204,6 +211,7 @@ Result<void> App::Builder::build() {
   for (auto& r : app_.resources_) r->compile(c);
   for (auto& route : routes_) app_.router_.add(std::move(route), c);
   makeHello();
+  app_.openapi_ = makeOpenApi(c, app_.router_.routes(), security_);
 
   if (!c.eos.empty() && !parseDate(c.eos, app_.eos_ms_)) {
     return Error(ErrorCode::kInvalid, "eos: \"" + c.eos + "\" is not a date like 2030-12-31");
@@ -337,7 +345,7 @@ void App::complete(Call& call) const {
                   alertJson(passed ? "hard-eol" : "soft-eol", config_.eos_message,
                             config_.eos_url.empty() ? config_.project_docs : config_.eos_url));
   }
-  answer.block(common_headers_);
+  if (!answer.own_policy) answer.block(common_headers_);
   if (!config_.backoff.empty()) {
     bool send = !config_.backoff_percentage ||
                 static_cast<double>(randomBelow(1'000'000)) < *config_.backoff_percentage * 10'000;

@@ -14,6 +14,7 @@
 #include "kinto/call.h"
 #include "kinto/config.h"
 #include "kinto/exchange.h"
+#include "kinto/openapi.h"
 #include "kinto/plugin.h"
 #include "kinto/resource.h"
 #include "kinto/route.h"
@@ -92,6 +93,7 @@ class App {
     std::string tail;          // ,"capabilities":{...}}
   };
   [[nodiscard]] const Hello& hello() const { return hello_; }
+  [[nodiscard]] const OpenApiDocument& openApi() const { return openapi_; }
 
  private:
   class Builder;
@@ -109,6 +111,7 @@ class App {
   EventBus events_;
   std::vector<Gauge> gauges_;
   Hello hello_;
+  OpenApiDocument openapi_;
   std::string common_headers_;
   std::string expose_unrouted_;
   std::string alert_;

@@ -172,16 +172,28 @@ std::unique_ptr<Route> makeBatchRoute() {
   return makeRoute("batch", "/batch", http::Method::kPost, std::move(service));
 }
 
+std::unique_ptr<Route> makeOpenApiRoute() {
+  Service service;
+  service.now = [](Call& call) {
+    const OpenApiDocument& document = call.app().openApi();
+    std::string url = call.baseUrl();
+    std::string& out = call.answer.body;
+    out = document.head;
+    json::dumpString(out, url.substr(url.find("//") + 2));
+    out += document.tail;
+  };
+  return makeRoute("openapi", "/__api__", http::Method::kGet, std::move(service));
+}
+
 std::unique_ptr<Route> makeContributeRoute() {
   Service service;
   service.now = [](Call& call) {
     call.answer.body =
-        "{\"name\":\"Godwit\",\"description\":\"A JSON store that speaks Kinto's HTTP API and "
-        "drops "
-        "nothing.\",\"repository\":{\"license\":\"Apache-2.0\"},\"participate\":{\"docs\":"
-        "\"CONTRIBUTING.md\"},\"bugs\":{\"report\":\"CONTRIBUTING.md\"},\"keywords\":[\"JSON\","
-        "\"REST\","
-        "\"sync\",\"storage\",\"C++\"]}";
+        R"({"name":"Godwit","description":"A JSON store that speaks Kinto's HTTP API and drops )"
+        R"(nothing.","repository":{"url":".","license":"Apache-2.0","tests":"tests/"},)"
+        R"("participate":{"home":"CONTRIBUTING.md","docs":"docs/"},)"
+        R"("bugs":{"list":"CHANGELOG.md","report":"CONTRIBUTING.md"},)"
+        R"("keywords":["JSON","REST","API","sync","storage","C++"]})";
   };
   return makeRoute("contribute.json", "/contribute.json", http::Method::kGet, std::move(service));
 }

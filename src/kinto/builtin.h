@@ -13,5 +13,6 @@ std::unique_ptr<Route> makeLbHeartbeatRoute();
 std::unique_ptr<Route> makeVersionRoute(const Config& config);
 std::unique_ptr<Route> makeBatchRoute();
 std::unique_ptr<Route> makeContributeRoute();
+std::unique_ptr<Route> makeOpenApiRoute();
 
 }  // namespace godwit::kinto

@@ -34,7 +34,11 @@ constexpr EndpointDef kEndpoints[] = {
     {"metrics", "/__metrics__", "GET HEAD", EndpointKind::kService, "", "prometheus", "", "1.22", "Metrics as Prometheus text."},
     {"openid_login", "/openid/{provider}/login", "GET HEAD", EndpointKind::kService, "", "openid", "", "1.20", "Sends the browser to the identity provider."},
     {"openid_token", "/openid/{provider}/token", "GET HEAD", EndpointKind::kService, "", "openid", "", "1.20", "Takes the provider's answer and hands the token to the application."},
-    {"admin", "/admin/{subpath*}", "HEAD GET", EndpointKind::kService, "", "admin", "", "1.9", "The admin application."},
+    {"fxa-oauth-login", "/fxa-oauth/login", "GET HEAD", EndpointKind::kService, "", "fxa", "", "1.0", "Sends the browser to the Firefox Accounts server."},
+    {"fxa-oauth-token", "/fxa-oauth/token", "GET HEAD", EndpointKind::kService, "", "fxa", "", "1.0", "Takes the accounts server's answer and hands the token to the application."},
+    {"fxa-oauth-params", "/fxa-oauth/params", "GET HEAD", EndpointKind::kService, "", "fxa", "", "1.0", "Which accounts server and client a page has to name."},
+    {"admin_redirect", "/admin", "GET HEAD", EndpointKind::kService, "", "admin", "", "1.9", "The way to the admin application."},
+    {"admin", "/admin/{subpath*}", "GET HEAD", EndpointKind::kService, "", "admin", "", "1.9", "The admin application."},
 };
 
 }  // namespace

@@ -72,48 +72,39 @@ void Exchange::start() {
       if (!seen) others.push_back({own.authorization, std::nullopt});
     }
   }
-  authenticate(0);
+  authenticate(0, 0, false);
 }
 
-void Exchange::authenticate(std::size_t next) {
-  for (std::size_t i = next; i <= others.size(); ++i) {
-    Known& k = known(i);
+void Exchange::authenticate(std::size_t credential, std::size_t policy, bool failed) {
+  const auto& policies = app.policies();
+  for (; credential <= others.size(); ++credential, policy = 0, failed = false) {
+    Known& k = known(credential);
     auth::Presented presented{k.authorization, request.remote};
-    for (const auto& policy : app.policies()) {
+    for (; policy < policies.size() && !k.identity; ++policy) {
       auth::Identity identity;
-      auto verdict = policy->decide(presented, identity);
-      if (verdict == auth::Policy::Verdict::kYes) {
-        k.identity = std::move(identity);
-        break;
-      }
+      auto verdict = policies[policy]->decide(presented, identity);
+      // A policy that takes any credentials must not give its identity to somebody whom the one
+      // before it would have known.
+      if (verdict == auth::Policy::Verdict::kYes && !failed) k.identity = std::move(identity);
       if (verdict != auth::Policy::Verdict::kLater) continue;
-      // The policies after one that has to wait are asked when it said no.
-      const auth::Policy* waiting = policy.get();
-      auto answered = [this, i, waiting, presented](Result<std::optional<auth::Identity>> result) {
-        if (!result.ok()) {
-          app.storageFailed(call, result.error());
-          return finish();
+      // The policies after one that has to wait are asked when it has answered.
+      auto answered = [this, credential, policy, failed](IdentityResult result) {
+        bool away = !result.ok();
+        if (away) {
+          log::warn("identity cannot be checked", {{"policy", app.policies()[policy]->name()},
+                                                   {"error", result.error().message},
+                                                   {"detail", result.error().detail}});
+          setUnavailable(call.answer, app.config());
         }
-        if (*result) {
-          known(i).identity = std::move(**result);
-        } else {
-          bool after = false;
-          for (const auto& other : app.policies()) {
-            if (after) {
-              auth::Identity later;
-              if (other->decide(presented, later) == auth::Policy::Verdict::kYes) {
-                known(i).identity = std::move(later);
-                break;
-              }
-            }
-            if (other.get() == waiting) after = true;
-          }
-        }
-        authenticate(i + 1);
+        if (!away && *result) known(credential).identity = std::move(**result);
+        authenticate(credential, policy + 1, failed || away);
       };
-      waiting->authenticate(presented, reactor, deadline, std::move(answered));
+      policies[policy]->authenticate(presented, reactor, deadline, std::move(answered));
       return;
     }
+    // call.answer tells who failed.
+    if (failed && !k.identity) return finish();
+    if (failed) call.answer.clear();
   }
   call.identity = identityOf(call.headers.authorization);
   if (call.identity) call.user = call.identity->prefixed();
@@ -184,6 +175,7 @@ Task<store::Verdict> Exchange::work(store::Session& session) {
   events.clear();
   spent.clear();
   issued.clear();
+  stale.clear();
   backend_failed = needs_scan = needs_write = false;
   call.answer.clear();
   call.answered_as = nullptr;
@@ -235,7 +227,16 @@ void Exchange::settleTokens(bool committed, std::size_t next) {
                     [this, committed, next](auto) { settleTokens(committed, next + 1); });
     return;
   }
-  if (committed) app.events().publish(events);
+  if (committed) return forget(0);
+  finish();
+}
+
+void Exchange::forget(std::size_t next) {
+  if (next < stale.size()) {
+    app.cache().take(reactor, stale[next], [this, next](auto) { forget(next + 1); });
+    return;
+  }
+  app.events().publish(events);
   finish();
 }
 

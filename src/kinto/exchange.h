@@ -52,6 +52,9 @@ struct Exchange {
   // Passwords sent, and their hashes: made before the work, because hashing is slow.
   std::vector<std::pair<std::string, std::string>> hashed;
 
+  // Cache keys that the work made wrong. They are gone before anybody learns of the answer.
+  std::vector<std::string> stale;
+
   std::vector<Event> events;  // of the work
   bool needs_scan = false;    // the work met a read that may be long; run it again as a scan
   bool needs_write = false;
@@ -67,14 +70,19 @@ struct Exchange {
   virtual void deliver() = 0;
 
  private:
+  using IdentityResult = Result<std::optional<auth::Identity>>;
+
   [[nodiscard]] Known& known(std::size_t i) { return i == 0 ? sender : others[i - 1]; }
-  void authenticate(std::size_t next);
+  // Asks the policies from `policy` on about the credentials from `credential` on. `failed`: a
+  // policy asked about this one could not tell.
+  void authenticate(std::size_t credential, std::size_t policy, bool failed);
   void redeem(std::size_t next);
   void prepare(std::size_t next);
   void run();
   Task<store::Verdict> work(store::Session& session);
   void worked(Result<store::Verdict> result);
   void settleTokens(bool committed, std::size_t next);
+  void forget(std::size_t next);
   void finish();
 
   std::vector<std::string> tokens_;  // to redeem

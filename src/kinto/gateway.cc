@@ -1,6 +1,7 @@
 // The way from HTTP into the API and back.
 #include <utility>
 
+#include "godwit/http/static_files.h"
 #include "kinto/app.h"
 
 namespace godwit::kinto {
@@ -18,7 +19,7 @@ class HttpExchange final : public Exchange {
  private:
   void deliver() override {
     Answer& answer = call.answer;
-    if (!answer.content_type.empty()) {
+    if (!answer.content_type.empty() && !answer.files) {
       answer.block("Content-Type: ");
       answer.block(answer.content_type);
       answer.block("\r\n");
@@ -26,6 +27,7 @@ class HttpExchange final : public Exchange {
     reply_.response().status = answer.status;
     if (call.route) reply_.setRoute(call.route->name, true);
     exchangeStrings();
+    if (answer.files) return answer.files->serve(request, answer.file, std::move(reply_));
     reply_.send();
   }
   void exchangeStrings() {

@@ -57,6 +57,8 @@ class Setup {
   virtual EventBus& events() = 0;
   // Those of one name one after the other.
   virtual void addGauge(Gauge gauge) = 0;
+  // How a client authenticates by policy `name`: a security definition of OpenAPI 2.0, an object.
+  virtual void addSecurity(std::string name, std::string json) = 0;
   // Tried in the order of multiauth.policies, where it stands as `configured`.
   virtual void addPolicy(std::string configured, std::unique_ptr<auth::Policy> policy) = 0;
 };

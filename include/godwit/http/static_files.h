@@ -34,6 +34,8 @@ class StaticFiles {
   // `path` is percent-decoded and relative to the folder ("" or "/" for itself): Params of
   // "{path...}". The loop thread opens and stats the file, so the folder should be local.
   void serve(const Request& request, std::string_view path, Reply reply) const;
+  // Whether serve() would find something at `path`. Looks at the disk, as serve() does.
+  [[nodiscard]] bool has(std::string_view path) const;
 
  private:
   struct Impl;

@@ -43,7 +43,7 @@ std::optional<std::string> passwordIn(std::string_view body) {
 class AccountsPlugin final : public Plugin {
  public:
   [[nodiscard]] std::string name() const override { return "accounts"; }
-  [[nodiscard]] unsigned hooks() const override { return kPrepare | kBeforeWrite | kAnswered; }
+  [[nodiscard]] unsigned hooks() const override { return kPrepare | kBeforeWrite | kAfterWrite; }
 
   Result<void> setUp(Setup& setup) override {
     const Config& config = setup.config();
@@ -67,6 +67,7 @@ class AccountsPlugin final : public Plugin {
     if (auto ttl = toInt(config.text("account_cache_ttl_seconds")))
       parts.cache_ttl = std::chrono::seconds(*ttl);
     setup.addPolicy(policy_, std::make_unique<auth::AccountPolicy>("account", std::move(parts)));
+    setup.addSecurity(policy_, R"({"type":"basic"})");
     setup.addResource(makeAccount());
     return {};
   }
@@ -138,14 +139,11 @@ class AccountsPlugin final : public Plugin {
     co_return false;
   }
 
-  // Whoever changed the password is not to be let in with the old one for as long as it is
-  // remembered.
-  void answered(const Call& call) const override {
-    for (const Event& event : call.exchange.events) {
-      if (event.resource->name != "account" || event.action == Action::kCreate) continue;
-      std::string key = auth::AccountPolicy::cacheKey(secret_, event.object.id);
-      call.app().cache().take(call.exchange.reactor, key, [](auto) {});
-    }
+  // The old password is not to be let in for as long as it is remembered.
+  Task<bool> afterWrite(store::Session&, Call& call, const Event& event) override {
+    if (event.resource->name == "account" && event.action != Action::kCreate)
+      call.exchange.stale.push_back(auth::AccountPolicy::cacheKey(secret_, event.object.id));
+    co_return true;
   }
 
  private:
