@@ -147,6 +147,7 @@ class Connection:
         except (ConnectionError, OSError) as e:
             raise Broken(started) from e
         self.last = re.search(rb"\r\n[Cc]onnection: *close", head) is not None
+        self.retry_after = re.search(rb"\r\n[Rr]etry-[Aa]fter: *\d", head) is not None
         return status, payload
 
     def close(self):
