@@ -56,6 +56,7 @@ struct Config {
   std::vector<std::string> cors_origins = {"*"};
   std::string cors_max_age_seconds = "3600";  // "" for no header
   std::chrono::milliseconds heartbeat_timeout{10'000};
+  bool read_nearby = false;  // reads of signed-in users, too, may see a state that is a little old
   std::string userid_hmac_secret;
   std::vector<PolicyConfig> policies;
   std::map<std::string, IdKind, std::less<>> id_kinds;  // by resource name

@@ -111,6 +111,7 @@ Config configFrom(const Settings& s, std::string_view version) {
   c.cors_origins = s.getList("cors_origins");
   c.cors_max_age_seconds = textOf(s, "cors_max_age_seconds");
   if (c.cors_max_age_seconds == "0") c.cors_max_age_seconds.clear();  // as for the predecessor
+  c.read_nearby = s.getBool("storage_read_for_all", false);
   c.heartbeat_timeout = s.getDuration("heartbeat_timeout_seconds", seconds(10));
   c.userid_hmac_secret = s.getString("userid_hmac_secret");
   readPolicies(c, s);

@@ -168,6 +168,11 @@ void Exchange::prepare(std::size_t next) {
 void Exchange::run() {
   auto unit = [this](store::Session& session) { return work(session); };
   auto done = [this](Result<store::Verdict> result) { worked(std::move(result)); };
+  // Who is nobody has written nothing that they would look for.
+  bool nearby = mode != store::Mode::kWrite && !batch && isRead(call.method) &&
+                (!call.identity || app.config().read_nearby);
+  if (nearby)
+    return app.backend().runNearby(mode, reactor, deadline, std::move(unit), std::move(done));
   app.backend().run(mode, reactor, deadline, std::move(unit), std::move(done));
 }
 

@@ -46,6 +46,12 @@ class Backend {
   // pool of connections on each loop that called it.
   virtual void run(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) = 0;
 
+  // The same for a read (kPoint, kScan) that may see a state that is a little old, as the settings
+  // bound it: a backend with replicas may ask one. Falls back to run().
+  virtual void runNearby(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) {
+    run(mode, home, deadline, std::move(work), std::move(done));
+  }
+
   // Can it read and, if `write` is set, write now? Never fails by taking long: the deadline
   // decides.
   virtual void ping(Reactor& home, Deadline deadline, bool write,

@@ -37,9 +37,13 @@ PgBackend::~PgBackend() { stop(Deadline::after(5s)); }
 
 PgBackend::PerLoop& PgBackend::perLoop(Reactor& home) {
   std::lock_guard lock(mu_);
+  return *perLoopLocked(home);
+}
+
+PgBackend::PerLoop* PgBackend::perLoopLocked(Reactor& home) {
   auto& slot = loops_[&home];
   if (!slot) slot = std::make_unique<PerLoop>(home, options_, resolver_);
-  return *slot;
+  return slot.get();
 }
 
 Pool& PgBackend::pool(Reactor& home) { return perLoop(home).pool; }
@@ -62,6 +66,36 @@ void PgBackend::run(Mode mode, Reactor& home, Deadline deadline, Work work, Done
   }
   PerLoop& mine = perLoop(home);
   auto unit = std::make_shared<Unit>(Unit{mode, home, deadline, std::move(work), std::move(done)});
+  start(mine, mine.pool, std::move(unit));
+}
+
+void PgBackend::runNearby(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) {
+  PerLoop* mine = nullptr;
+  if (!options_.read_url.empty() && mode != Mode::kWrite) {
+    std::lock_guard lock(mu_);
+    if (!stopping_) ++running_;
+    if (!stopping_) mine = perLoopLocked(home);
+  }
+  if (!mine) return run(mode, home, deadline, std::move(work), std::move(done));
+  if (!mine->replica->fresh()) {
+    run(mode, home, deadline, std::move(work), std::move(done));
+    return finished();
+  }
+  // What goes wrong there is done again here.
+  auto again = [this, mode, &home, deadline, work, done = std::move(done)](Result<Verdict> r) {
+    bool away = !r.ok() && (r.error().code == ErrorCode::kUnavailable ||
+                            r.error().code == ErrorCode::kTimeout);
+    if (!away) ++nearby_;
+    if (away && !deadline.expired()) return run(mode, home, deadline, work, done);
+    done(std::move(r));
+  };
+  // Leaves time for that.
+  auto half = Deadline::after(std::min<Deadline::Clock::duration>(deadline.remaining() / 2, 5s));
+  auto unit = std::make_shared<Unit>(Unit{mode, home, half, std::move(work), std::move(again)});
+  start(*mine, mine->replica->pool(), std::move(unit));
+}
+
+void PgBackend::start(PerLoop& mine, Pool& pool, std::shared_ptr<Unit> unit) {
   // Not from inside run(): a refusal would otherwise answer before the caller is ready for it.
   auto finish = [this, unit](std::exception_ptr ex, std::optional<Result<Verdict>> verdict) {
     Result<Verdict> answer = Error(ErrorCode::kInternal, "internal error", "a unit of work threw");
@@ -73,10 +107,10 @@ void PgBackend::run(Mode mode, Reactor& home, Deadline deadline, Work work, Done
       finished();
     });
   };
-  spawn(perform(mine, *unit), std::move(finish));
+  spawn(perform(mine, pool, *unit), std::move(finish));
 }
 
-Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Unit& unit) {
+Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Pool& pool, Unit& unit) {
   Lines* lines = options_.share_commits ? &mine.lines : nullptr;
   if (unit.deadline.expired()) {
     co_return Error(ErrorCode::kTimeout, "The database did not answer in time", "deadline passed");
@@ -89,7 +123,7 @@ Task<Result<Verdict>> PgBackend::perform(PerLoop& mine, Unit& unit) {
     if (unit.mode == Mode::kWrite && attempt > kOptimistic) {
       manner = PgSession::Manner::kPessimistic;
     }
-    PgSession session(mine.pool, lines, mine.convoy, doubts_, unit.mode, manner, unit.deadline,
+    PgSession session(pool, lines, mine.convoy, doubts_, unit.mode, manner, unit.deadline,
                       options_.max_fetch_size);
     std::optional<Verdict> verdict;
     std::string thrown;
@@ -211,6 +245,7 @@ PgBackend::Counters PgBackend::counters(Reactor& home) {
   out.snapshots = snapshots_;
   out.in_doubt = doubts_.met();
   out.resolved = doubts_.resolved();
+  out.nearby = nearby_;
   return out;
 }
 
@@ -237,9 +272,20 @@ void PgBackend::stop(Deadline deadline) {
   auto left = std::make_shared<Left>();
   left->count = pools.size();
   for (auto& [home, one] : pools) {
-    home->post([mine = std::move(one), left]() mutable {
+    auto end = [](std::unique_ptr<PerLoop>& mine) {
       mine->pool.stop();
+      if (mine->replica) mine->replica->pool().stop();
       mine.reset();
+    };
+    if (home->onThread()) {
+      // Called by the loop's own thread, once the loop has ended: what is posted waits for us.
+      end(one);
+      std::lock_guard lock(left->mu);
+      --left->count;
+      continue;
+    }
+    home->post([mine = std::move(one), left, end]() mutable {
+      end(mine);
       std::lock_guard lock(left->mu);
       --left->count;
       left->gone.notify_all();

@@ -9,6 +9,7 @@
 
 #include "store/backend.h"
 #include "store/postgresql/pool.h"
+#include "store/postgresql/replica.h"
 #include "store/postgresql/session.h"
 
 namespace godwit::store::postgresql {
@@ -24,6 +25,7 @@ class PgBackend final : public Backend {
     std::uint64_t snapshots = 0;  // of reads, for a second statement
     std::uint64_t in_doubt = 0;   // commits without an answer
     std::uint64_t resolved = 0;   // of these, how many were settled within their deadline
+    std::uint64_t nearby = 0;     // units that a replica answered
   };
 
   explicit PgBackend(Options options);
@@ -31,6 +33,8 @@ class PgBackend final : public Backend {
 
   [[nodiscard]] std::string name() const override { return "postgresql"; }
   void run(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) override;
+  // On the replica of Options::read_url, when it is up and no further behind than allowed.
+  void runNearby(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) override;
   void ping(Reactor& home, Deadline deadline, bool write, std::function<void(bool)> done) override;
   void stop(Deadline deadline) override;
 
@@ -43,16 +47,23 @@ class PgBackend final : public Backend {
   struct Unit;
   struct PerLoop {
     PerLoop(Reactor& loop, const Options& options, std::shared_ptr<Resolver> resolver)
-        : pool(loop, options, options.url, std::move(resolver)),
+        : pool(loop, options, options.url, resolver),
           lines(pool),
-          convoy(pool, options.share_commits) {}
+          convoy(pool, options.share_commits) {
+      if (!options.read_url.empty()) {
+        replica = std::make_unique<Replica>(loop, options, std::move(resolver), pool);
+      }
+    }
     Pool pool;
     Lines lines;
     Convoy convoy;
+    std::unique_ptr<Replica> replica;
   };
   PerLoop& perLoop(Reactor& home);
+  PerLoop* perLoopLocked(Reactor& home);  // REQUIRES mu_
 
-  Task<Result<Verdict>> perform(PerLoop& mine, Unit& unit);
+  void start(PerLoop& mine, Pool& pool, std::shared_ptr<Unit> unit);
+  Task<Result<Verdict>> perform(PerLoop& mine, Pool& pool, Unit& unit);
   Task<bool> beat(Pool& pool, Deadline deadline, bool write);
   void finished();
 
@@ -63,6 +74,7 @@ class PgBackend final : public Backend {
 
   std::atomic<std::uint64_t> retried_{0};
   std::atomic<std::uint64_t> snapshots_{0};
+  std::atomic<std::uint64_t> nearby_{0};
   Doubts doubts_;
   std::mutex mu_;
   std::condition_variable idle_;

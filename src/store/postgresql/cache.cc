@@ -54,7 +54,8 @@ Result<std::string> PgCache::columnKey(std::string_view key) const {
   return out;
 }
 
-void PgCache::ask(Reactor& home, std::string_view sql, Params params, bool changes, Replied done) {
+void PgCache::ask(Reactor& home, std::string_view sql, Params params, bool changes, Replied done,
+                  Deadline deadline) {
   if (stopped_) {
     Failure why;
     why.message = "stopping";
@@ -75,7 +76,7 @@ void PgCache::ask(Reactor& home, std::string_view sql, Params params, bool chang
   };
   Pool& pool = database_.pool(home);
   auto command = std::make_shared<Command>(pool.catalog().get(sql), std::move(params),
-                                           Deadline::after(kCacheDeadline));
+                                           deadline.earlier(Deadline::after(kCacheDeadline)));
   command->alone = changes;
   command->once = changes;
   spawn(Body::run(pool, std::move(command), std::move(done)), [](std::exception_ptr) {});
@@ -144,13 +145,18 @@ void PgCache::flush(Reactor& home, Did done) {
 
 // As Kinto's heartbeat: a value is set and read back.
 void PgCache::ping(Reactor& home, Deadline deadline, std::function<void(bool)> done) {
-  static constexpr std::string_view kKey = "__heartbeat__";
-  set(home, kKey, "alive", std::chrono::hours(1), [this, &home, deadline, done](Result<bool> r) {
-    if (!r.ok() || deadline.expired()) return done(false);
-    get(home, kKey, [deadline, done](Result<std::optional<std::string>> v) {
-      done(v.ok() && *v && !deadline.expired());
-    });
-  });
+  auto column = columnKey("__heartbeat__");
+  if (!column.ok()) return home.post([done] { done(false); });
+  Params value;
+  value.ownText(*column).ownText(encoded("alive")).integer(3'600'000);
+  auto read = [this, &home, deadline, done, column = *column](Reply& written) {
+    if (!written.ok()) return done(false);
+    Params key;
+    key.ownText(column);
+    auto answer = [done](Reply& r) { done(r.ok() && r.rows() > 0); };
+    ask(home, kGet, std::move(key), false, std::move(answer), deadline);
+  };
+  ask(home, kSet, std::move(value), true, std::move(read), deadline);
 }
 
 void PgCache::stop(Deadline deadline) {

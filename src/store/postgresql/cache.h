@@ -33,7 +33,8 @@ class PgCache final : public Cache {
   using Replied = std::function<void(Reply&)>;
   Result<std::string> columnKey(std::string_view key) const;
   // `changes`: alone in its transaction and never sent twice.
-  void ask(Reactor& home, std::string_view sql, Params params, bool changes, Replied done);
+  void ask(Reactor& home, std::string_view sql, Params params, bool changes, Replied done,
+           Deadline deadline = Deadline::never());
   void purgeNow(Reactor& home);
 
   PgBackend database_;  // for its pools

@@ -100,6 +100,17 @@ Result<Options> optionsFrom(const Settings& settings, std::string_view prefix) {
     out.max_backlog = std::min<std::size_t>(static_cast<std::size_t>(backlog), kMaxBacklog);
   }
   if (fetch > 0) out.max_fetch_size = static_cast<std::uint64_t>(fetch);
+  if (const auto* replica = in.find("read_url"); replica && !replica->empty()) {
+    if (!isPostgresUrl(*replica)) {
+      return Error(ErrorCode::kInvalid,
+                   std::string(prefix) + "read_url must start with postgresql://");
+    }
+    out.read_url = libpqUrl(*replica);
+    long staleness = static_cast<long>(out.read_staleness.count());
+    in.number("read_staleness_ms", staleness);
+    if (!in.bad.empty()) return Error(ErrorCode::kInvalid, in.bad + " is not a number in range");
+    out.read_staleness = std::chrono::milliseconds(std::max(0L, staleness));
+  }
   if (const auto* share = in.find("share_commits")) {
     if (*share != "true" && *share != "false") {
       return Error(ErrorCode::kInvalid, std::string(prefix) + "share_commits is not true or false");

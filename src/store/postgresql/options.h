@@ -29,13 +29,17 @@ struct Options {
 
   std::uint64_t max_fetch_size = 10'000;  // objects of one list
 
+  std::string read_url;  // a replica for reads that may be a little behind; "" for none
+  std::chrono::milliseconds read_staleness{1000};  // how far behind at most
+
   Options() = default;
   explicit Options(std::string u) : url(std::move(u)) {}
 };
 
 // Reads `<prefix>url`, `<prefix>pool_size`, `<prefix>max_overflow` (or maxoverflow),
 // `<prefix>pool_timeout`, `<prefix>pool_recycle` (seconds), `<prefix>max_backlog` and, for
-// "storage_", max_fetch_size, share_commits (true or false). Keys come without "kinto.". kInvalid
+// "storage_", max_fetch_size, share_commits (true or false), read_url,
+// read_staleness_ms. Keys come without "kinto.". kInvalid
 // names the setting that is wrong. Unknown keys are ignored (`poolclass` among them).
 Result<Options> optionsFrom(const std::map<std::string, std::string>& settings,
                             std::string_view prefix);

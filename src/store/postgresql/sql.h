@@ -133,6 +133,14 @@ inline constexpr std::string_view kCounts =
 // Plans made for the values at hand, until the transaction ends: for statements whose best plan
 // depends on them.
 inline constexpr std::string_view kPlanForValues = "SET LOCAL plan_cache_mode = auto";
+// Bytes of its log that a primary has written, and that a replica has replayed: NULL where there is
+// no such thing.
+inline constexpr std::string_view kLogPosition =
+    "SELECT CASE WHEN NOT pg_is_in_recovery()"
+    " THEN pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint END";
+inline constexpr std::string_view kReplayPosition =
+    "SELECT CASE WHEN pg_is_in_recovery()"
+    " THEN pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')::bigint END";
 inline constexpr std::string_view kPing = "SELECT 1";
 // One row per node name, so that beats neither pile up nor meet. $1 id.
 inline constexpr std::string_view kBeat =

@@ -131,6 +131,7 @@ class Gate:
 
     async def run(self):
         self.loop, self.done = asyncio.get_running_loop(), asyncio.Event()
+        self.loop.set_exception_handler(lambda *_: None)  # connections die here on purpose
         self.opened = asyncio.Event()
         self.opened.set()
         server = await asyncio.start_server(self.accept, "127.0.0.1", 0)
@@ -142,7 +143,7 @@ class Gate:
 
     def abort(self, writer):
         sock = writer.get_extra_info("socket")
-        if sock:
+        if sock and sock.fileno() >= 0:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 

@@ -6,6 +6,7 @@ each acknowledged write is there, and none is there twice.
 """
 import contextlib
 import os
+import pwd
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import sys
 import tempfile
 import time
 
+from cluster import OWNER, binary
 from stack import DEADLINE, RECORDS, SLACK, Cluster, Gate, Load, migrate, node, promise, run_tests, stored, why_not
 
 TABLES = "ALTER TABLE objects SET TABLESPACE small; ALTER TABLE access_control_entries SET TABLESPACE small;"
@@ -133,34 +135,30 @@ def postgresql_paused_gives_503_within_the_deadline():
 @promise
 def postgresql_out_of_connections_gives_503_within_the_deadline():
     with trial(max_connections=40) as t:
-        # A superuser's sessions take every slot, then the node's are ended.
-        sleeper = [subprocess.Popen(["psql", "-X", "-q", t.cluster.url(), "-c", "SELECT pg_sleep(120)"],
-                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(36)]
+        # Other sessions take every slot; one that was there before ends those of the node.
+        psql = [binary("psql"), "-X", "-q", t.cluster.url()]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        control = subprocess.Popen(psql, stdin=subprocess.PIPE, text=True, **quiet)
+        sleeper = []
         try:
-            end = ("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'godwit%'")
             before = t.load.statuses[("GET", 503)]
             limit = time.monotonic() + 60
             while t.load.statuses[("GET", 503)] == before:
                 assert time.monotonic() < limit, dict(t.load.statuses)
-                sleeper.append(subprocess.Popen(["psql", "-X", "-q", t.cluster.url(), "-c", "SELECT pg_sleep(120)"],
-                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-                with contextlib.suppress(RuntimeError):  # there may be no slot for this session either
-                    t.cluster.sql(end)
+                sleeper = [s for s in sleeper if s.poll() is None]  # those that found no slot have ended
+                sleeper += [subprocess.Popen([*psql, "-c", "SELECT pg_sleep(120)"], **quiet) for _ in range(45 - len(sleeper))]
+                control.stdin.write("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'godwit%';\n")
+                control.stdin.flush()
+                time.sleep(0.1)  # the pace at which slots are fought for
             t.refused()
             t.expect_sick("storage")
         finally:
+            # Their sessions would go on sleeping without them.
+            control.communicate("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(120)%'"
+                                " AND pid <> pg_backend_pid();\n", timeout=60)
             for s in sleeper:
                 s.kill()
-            for s in sleeper:
                 s.wait()
-        # A killed client's session ends when the server notices: only now slots are free.
-        limit = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(RuntimeError):
-                t.cluster.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(120)%'"
-                              " AND pid <> pg_backend_pid()")
-                break
-            assert time.monotonic() < limit
         return t.ends_well(t.recovers())
 
 
@@ -185,7 +183,7 @@ def postgresql_read_only_gives_503_for_writes_and_serves_reads():
 @promise
 def postgresql_disk_full_gives_503_for_writes_and_serves_reads():
     with tempfile.TemporaryDirectory(prefix="godwit-full-") as mount:
-        if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=777", "none", mount], capture_output=True, check=False).returncode != 0:
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=48m,mode=700,uid={pwd.getpwnam(OWNER).pw_uid}", "none", mount], capture_output=True, check=False).returncode != 0:
             return "SKIPPED: a small file system cannot be mounted here"
         try:
             with trial() as t:
