@@ -22,6 +22,9 @@ class AccountPolicy final : public Policy {
     WorkerPool* pool = nullptr;
     std::string secret;  // of the cache keys
     std::chrono::seconds cache_ttl{30};
+    // An unknown name takes as long as a wrong password. Without, it is refused at once: for where
+    // other policies let in whom this one does not know.
+    bool hides_unknown = true;
     Parts() = default;
   };
   AccountPolicy(std::string name, Parts parts) : name_(std::move(name)), parts_(std::move(parts)) {}

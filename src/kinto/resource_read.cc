@@ -99,7 +99,10 @@ Task<bool> ResourceRun::countList() {
 }
 
 void ResourceRun::nextPage(const store::Object& last, std::int64_t offset, std::string nonce) {
-  std::string token = makePageToken(op_.list.query.sort, shownAs(last), offset, nonce);
+  json::Value shown = shownAs(last);
+  // What is computed may sort by an id that it does not show.
+  if (resource_.compute) shown.asObject().set("id", json::Value(last.id));
+  std::string token = makePageToken(op_.list.query.sort, shown, offset, nonce);
   std::string limit = std::to_string(op_.list.limit);
   std::string url = call_.baseUrl() + "/" + config_.routePrefix() + op_.list_uri + "?";
   bool first = true;

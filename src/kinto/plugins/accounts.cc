@@ -64,6 +64,7 @@ class AccountsPlugin final : public Plugin {
     parts.cache = &setup.cache();
     parts.pool = pool_.get();
     parts.secret = secret_;
+    parts.hides_unknown = config.policies.empty() || config.policies.back().name == policy_;
     if (auto ttl = toInt(config.text("account_cache_ttl_seconds")))
       parts.cache_ttl = std::chrono::seconds(*ttl);
     setup.addPolicy(policy_, std::make_unique<auth::AccountPolicy>("account", std::move(parts)));

@@ -115,6 +115,8 @@ store::Object entryOf(const std::string& uri, const Place& place,
                             ? place.second
                             : std::string_view();
   if (!id.empty()) field("id", id);
+  // What has no id of its own sorts behind every id; no id holds a tilde.
+  entry.id = id.empty() ? std::string("~") : std::string(id);
   if (!place.bucket.empty()) field("bucket_id", place.bucket);
   if (resource == "account") field("account_id", place.second);
   if (resource == "group") field("group_id", place.second);

@@ -147,8 +147,8 @@ Result<std::vector<Ace>> MemoryStore::accessible(const std::vector<std::string>&
   std::set<std::string> wanted(principals.begin(), principals.end());
   std::vector<Ace> out;
   for (const auto& [key, holders] : aces_) {
-    if (!bound.empty() && std::none_of(bound.begin(), bound.end(), [&](const auto& b) {
-          return boundMatches(b, key.first, key.second, with_children);
+    if (!bound.empty() && std::none_of(bound.begin(), bound.end(), [&, &k = key](const auto& b) {
+          return boundMatches(b, k.first, k.second, with_children);
         })) {
       continue;
     }
