@@ -17,13 +17,17 @@ using namespace std::chrono_literals;
 class AccountPolicyTest : public testing::Test {
  protected:
   AccountPolicyTest() {
+    policy_ = std::make_unique<AccountPolicy>("account", parts());
+    write("alice", *hashPassword("secret", 4));
+  }
+
+  AccountPolicy::Parts parts() {
     AccountPolicy::Parts parts;
     parts.backend = backend_.get();
     parts.cache = cache_.get();
     parts.pool = &pool_;
     parts.secret = "s";
-    policy_ = std::make_unique<AccountPolicy>("account", std::move(parts));
-    write("alice", *hashPassword("secret", 4));
+    return parts;
   }
 
   void write(const std::string& id, const std::string& hash) {
@@ -73,6 +77,22 @@ TEST_F(AccountPolicyTest, the_right_password_and_no_other) {
   EXPECT_EQ(check("alice", "Secret"), "nobody");
   EXPECT_EQ(check("alice", ""), "nobody");
   EXPECT_EQ(check("bob", "secret"), "nobody");
+}
+
+TEST_F(AccountPolicyTest, an_unknown_name_costs_a_hash_only_where_it_must_not_be_told_apart) {
+  std::promise<void> release;
+  auto shared = release.get_future().share();
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(pool_.submit([shared] { shared.wait(); }));
+  while (pool_.queued() > 0) std::this_thread::yield();
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(pool_.submit([] {}));
+  // No hash can be computed now.
+  EXPECT_EQ(check("nobody-known", "x"), "too many passwords are being checked");
+  AccountPolicy::Parts parts = this->parts();
+  parts.hides_unknown = false;
+  policy_ = std::make_unique<AccountPolicy>("account", parts);
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(check("nobody-known", "x"), "nobody");
+  EXPECT_EQ(policy_->throttle().refusals(), 0U);
+  release.set_value();
 }
 
 TEST_F(AccountPolicyTest, verified_credentials_are_remembered_without_the_password) {

@@ -314,7 +314,9 @@ void SettingsLoader::readPatternsFromEnvironment() {
     }
     for (const std::string& n : names) candidates.push_back(n);
     std::string_view near = nearest(rest, candidates);
-    if (near.empty() || editDistance(rest, near, 3) > 2) continue;
+    // Two letters of three are another word.
+    std::size_t slips = near.empty() ? rest.size() : editDistance(rest, near, 3);
+    if (slips > 2 || slips * 2 >= rest.size()) continue;
     warn("environment " + name + ": unknown setting (did you mean " +
          name.substr(0, name.size() - rest.size()) + std::string(near) + "?)");
   }

@@ -133,7 +133,10 @@ TEST_F(SettingsTest, slips_and_settings_without_effect_are_warned_of) {
       "kinto.newrelic_config = /x\n"
       "kinto.transaction_per_request = true\n"
       "kinto.includes = kinto.plugins.history kinto_attachment\n");
-  input.environment = {{"KINTO_REDONLY", "1"}, {"KINTO_INI", "x"}, {"KINTO_IMAGE_FLAVOUR", "x"}};
+  input.environment = {{"KINTO_REDONLY", "1"},
+                       {"KINTO_INI", "x"},
+                       {"KINTO_IMAGE_FLAVOUR", "x"},
+                       {"GODWIT_BIN", "x"}};
   EXPECT_EQ(warnings(good()),
             "f:3: unknown setting 'kinto.readonyl' (did you mean kinto.readonly?)\n"
             "f:4: unknown setting 'kinto.bucket_craete_principals' (did you mean "
