@@ -37,6 +37,11 @@ class Producer:
 
     close = kill
 
+    def goes_on(self, count):
+        """Waits until it has measured so many more; at 20,000 in a second that is a random moment."""
+        before = self.numbers()[0]
+        eventually("it measures", lambda: self.numbers()[0] >= before + count)
+
     def numbers(self):
         if not self.ledger.exists():
             return 0, 0
@@ -76,7 +81,7 @@ def kill_9_of_the_application_loses_no_metric(case, folder):
     all = []
     for _ in range(ROUNDS):
         all.append(case.keep(Producer(folder, agent.spool)))
-        time.sleep(random.uniform(0.05, 0.3))
+        all[-1].goes_on(random.randrange(5000))
         all[-1].kill()
     p, stored = _settle(agent, influx, all)
     print(f"        {stored} samples of {len(all)} killed processes")
@@ -87,7 +92,7 @@ def kill_9_of_application_and_agent_loses_no_metric(case, folder):
     influx, agent = _setup(case, folder)
     all = [case.keep(Producer(folder, agent.spool))]
     for i in range(ROUNDS):
-        time.sleep(random.uniform(0.05, 0.3))
+        all[-1].goes_on(random.randrange(5000))
         if i % 2:
             agent.kill()
         all[-1].kill()
@@ -143,7 +148,7 @@ def kill_9_of_the_agent_under_load_of_the_library(case, folder):
     influx, agent = _setup(case, folder)
     producer = case.keep(Producer(folder, agent.spool))
     for _ in range(ROUNDS):
-        time.sleep(random.uniform(0.05, 0.4))
+        producer.goes_on(random.randrange(8000))
         agent.kill()
         agent.start()
     producer.kill()
@@ -155,8 +160,7 @@ def sigterm_under_load_leaves_the_rest_in_the_spool(case, folder):
     influx, agent = _setup(case, folder)
     producer = case.keep(Producer(folder, agent.spool))
     for _ in range(3):
-        before = producer.numbers()[0]
-        eventually("it measures", lambda: producer.numbers()[0] > before + 5000)
+        producer.goes_on(5000)
         assert agent.stop() == 0
         assert "agent.stopped" in agent.log(), agent.log()[-500:]
         agent.start()
@@ -186,8 +190,7 @@ def a_clock_that_steps_an_hour_either_way_loses_and_doubles_nothing(case, folder
     for step in ("+0", "+3600", "+0", "-3600", "+0", "+3600", "-3600"):
         clock.with_suffix(".new").write_text(step)
         clock.with_suffix(".new").rename(clock)
-        before = producer.numbers()[0]
-        eventually("it measures", lambda: producer.numbers()[0] > before + 2000)
+        producer.goes_on(2000)
         for _ in range(100):
             s.send(b"hits:1|c")
             hits += 1
@@ -207,7 +210,7 @@ def an_outage_of_influxdb_at_10000_per_second_loses_nothing(case, folder):
     influx, agent = _setup(case, folder)
     # Ten minutes of it are 650 MB: more than the bound of a process is by default.
     producer = case.keep(Producer(folder, agent.spool, rate=10000, max_bytes=4 << 30))
-    eventually("it measures", lambda: producer.numbers()[0] > 5000)
+    producer.goes_on(5000)
     before = agent.rss_kib()
     influx.stop()
     time.sleep(OUTAGE)

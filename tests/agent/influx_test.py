@@ -100,7 +100,8 @@ def influxdb_away_then_back_loses_nothing(case, folder):
             influx.start()
         agent.write("\n".join(f"m,w=a value={k} {1_600_000_000_000_000_000 + k}" for k in range(n, n + 20)))
         n += 20
-        time.sleep(0.02)
+        if i == 60:
+            eventually("it has noticed", lambda: not agent.publisher("influx")["up"])
     p = agent.drained("influx", n)
     assert p["published"] == n and influx.count("m") == n, p
 
@@ -109,13 +110,17 @@ def an_answer_lost_after_storing_makes_no_duplicate(case, folder):
     influx, agent, gate = _setup(case, folder, gate=True)
     n = 0
     for i in range(30):
+        lost = gate.swallowed
         if i % 3 == 1:
             gate.cut("swallow")
         if i % 3 == 2:
             gate.cut("pass")
         agent.write("\n".join(f"m,w=a value={k} {1_600_000_000_000_000_000 + k}" for k in range(n, n + 50)))
         n += 50
-        time.sleep(0.15)
+        if i % 3 == 1:
+            eventually("an answer was lost", lambda: gate.swallowed > lost)
+        else:
+            agent.drained("influx", n)
     gate.cut("pass")
     p = agent.drained("influx", n)
     assert p["published"] == n and influx.count("m") == n, p
@@ -145,7 +150,8 @@ def kill_9_of_the_agent_loses_no_metric(case, folder):
     t = threading.Thread(target=_load, args=(agent, stop, sent, lock))
     t.start()
     for _ in range(20):
-        time.sleep(0.3)
+        before = sent[0]
+        eventually("it is sent to", lambda: sent[0] >= before + 200)
         agent.kill()
         agent.start()
     stop.set()

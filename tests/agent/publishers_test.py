@@ -175,7 +175,7 @@ def otlp_sums_and_histograms_are_cumulative_across_kill_9(case, folder):
                     message("hits", 1_600_000_000_000_000 + n, 2.0, [("app", "x")], [("lat", 50.0)]))
             n += 1
         agent.send_statsd("temp:21.5|g|#room:a")
-        time.sleep(0.2)
+        eventually("it has been folded", lambda: agent.publisher("otlp")["received"] >= n)
         agent.kill()
         agent.start()
     eventually("the gauge has come", lambda: ("temp", (("room", "a"),)) in seen)

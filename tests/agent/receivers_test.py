@@ -76,7 +76,8 @@ def kill_9_of_the_agent_changes_no_statsd_total(case, folder):
         eventually("the socket is empty", lambda: agent.stats()["spool"]["statsd_lines"] >= 2 * sent)
         s.close()
         if round % 3 == 1:
-            time.sleep(1.1)
+            windows = agent.stats()["aggregation"]["windows"]
+            eventually("a window ends", lambda: agent.stats()["aggregation"]["windows"] > windows)
         agent.kill()
         agent.start()
     eventually("all windows are published", lambda: agent.stats()["aggregation"]["open_series"] == 0
@@ -164,8 +165,9 @@ def a_second_agent_stands_by_and_takes_over(case, folder):
     third = case.keep(Agent(folder, ""))
     third.ini = agent.dir / "third.ini"
     third.configure(DEBUG.format(folder))
+    said = third.log().count("agent.standby")
     third.start(wait=False)
-    time.sleep(0.3)
+    eventually("it stands by", lambda: third.log().count("agent.standby") > said)
     assert third.stop() == 0  # a standby can be told to go
 
 

@@ -79,7 +79,8 @@ def kill_9_of_the_agent_with_redis_makes_no_loss_and_no_duplicate(case, folder):
     t = threading.Thread(target=load)
     t.start()
     for _ in range(10):
-        time.sleep(0.25)
+        before = agent.publisher("influx")["published"]
+        eventually("it publishes", lambda: agent.publisher("influx")["published"] > before + 300)
         agent.kill()
         agent.start()
     stop.set()

@@ -37,7 +37,7 @@ def redis_killed_without_persistence_loses_nothing(case, folder):
         for _ in range(10):
             edge.write("\n".join(f"m v={k} {10 ** 18 + k}" for k in range(n, n + 50)))
             n += 50
-        time.sleep(0.1)
+        eventually("some are on their way", lambda: edge.publisher("fleet")["published"] > n - 400)
         if round % 2 == 0:
             redis.kill()
             edge.write(f"m v={n} {10 ** 18 + n}")
