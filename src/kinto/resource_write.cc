@@ -75,7 +75,10 @@ Event ResourceRun::makeEvent(Action action, const store::Object& object) const {
 // Does the whole request end with the write at hand?
 bool ResourceRun::endsHere() const {
   const Exchange& exchange = call_.exchange;
-  return &exchange.call == &call_ && !exchange.batch && call_.app().afterWrite().empty() &&
+  const App& app = call_.app();
+  bool hooked =
+      !app.afterWrite().empty() || !app.beforeCascade().empty() || !app.beforeCommit().empty();
+  return &exchange.call == &call_ && !exchange.batch && !hooked &&
          resource_.name != "group";  // a group's members follow
 }
 
