@@ -888,7 +888,7 @@ constexpr OptionDef kOptions[] = {
      .help = "Prefix of StatsD names when project_name is empty."},
     {.key = "statsd_backend",
      .section = "Metrics and monitoring",
-     .help = "StatsD module of the 2015-2016 releases; a name that starts with cliquet or kinto.core sends the names of that time."},
+     .help = "StatsD module of the 2015-2016 releases; a name with cliquet, or kinto.core.statsd, sends the names of that time."},
     {.key = "metrics_matchdict_fields",
      .type = OptionType::kList,
      .fallback = "bucket_id collection_id group_id record_id", .has_fallback = true,

@@ -54,14 +54,14 @@ def use(server):
 
 @promise
 def the_names_of_the_first_releases_come_under_their_backend():
-    for backend in ("cliquet.statsd", "kinto.core.statsd"):
+    for backend, one, many in (("cliquet.statsd", "record", "collection"), ("kinto.core.statsd", "object", "plural")):
         sink = Sink()
         with server_for(sink, statsd_backend=backend) as server:
             use(server)
             lines = sink.until([
                 "kinto.users:", "kinto.authn_type.basicauth:1|c", "kinto.view.hello.GET:", "kinto.view.heartbeat.GET:",
-                "kinto.view.record-object.PUT:", "kinto.view.record-object.PATCH:", "kinto.view.record-plural.GET:",
-                "kinto.view.record-object.DELETE:", "kinto.authentication.permits:", "kinto.storage.create:",
+                f"kinto.view.record-{one}.PUT:", f"kinto.view.record-{one}.PATCH:", f"kinto.view.record-{many}.GET:",
+                f"kinto.view.record-{one}.DELETE:", "kinto.authentication.permits:", "kinto.storage.create:",
                 "kinto.storage.get:", "kinto.storage.update:", "kinto.storage.delete:", "kinto.storage.get_all:",
                 "kinto.storage.delete_all:", "kinto.storage.collection_timestamp:", "kinto.storage.ping:",
                 "kinto.cache.set:", "kinto.cache.delete:", "kinto.cache.ping:", "kinto.permission.user_principals:",

@@ -152,8 +152,8 @@ class StatsdPlugin final : public Plugin {
     const Config& config = setup.config();
     fields_ = matchdictFields(config);
     // The backend of the 2015-2016 releases goes with the names of their time.
-    old_names_ = config.text("statsd_backend").find("cliquet") != std::string::npos ||
-                 config.text("statsd_backend") == "kinto.core.statsd";
+    first_names_ = config.text("statsd_backend").find("cliquet") != std::string::npos;
+    old_names_ = first_names_ || config.text("statsd_backend") == "kinto.core.statsd";
     std::string prefix =
         config.project_name.empty() ? config.text("statsd_prefix", "kinto") : config.project_name;
     auto client = StatsdClient::connect(config.text("statsd_url"), prefix);
@@ -173,9 +173,15 @@ class StatsdPlugin final : public Plugin {
   }
 
  private:
-  // view.hello.GET, view.record-object.GET and the like, with authn_type and users.
+  // Objects were called records in the first releases, and lists collections.
+  [[nodiscard]] std::string nameOf(const Route& route) const {
+    if (!first_names_ || !route.resource) return route.name;
+    return route.resource->name + (route.kind == RouteKind::kPlural ? "-collection" : "-record");
+  }
+
+  // view.hello.GET, view.record-record.GET and the like, with authn_type and users.
   void recordOld(const Call& call) const {
-    std::string view = "view." + (call.route ? call.route->name : std::string("unknown")) + ".";
+    std::string view = "view." + (call.route ? nameOf(*call.route) : std::string("unknown")) + ".";
     view += call.method_name;
     client_->count(view, 1, {});
     std::int64_t ms = call.app().clock().nowMs() - call.exchange.started_ms;
@@ -196,6 +202,7 @@ class StatsdPlugin final : public Plugin {
   std::vector<std::string> fields_;
   std::unique_ptr<StatsdClient> client_;
   bool old_names_ = false;
+  bool first_names_ = false;
 
   std::mutex mu_;
   // Guarded by mu_.
