@@ -8,10 +8,6 @@
 namespace godwit::cli {
 namespace {
 
-std::string reason(const Error& e) {
-  return e.detail.empty() ? e.message : e.message + ": " + e.detail;
-}
-
 // What every command about accounts needs before it starts; `code` tells why not.
 struct Start {
   std::optional<kinto::Settings> settings;
@@ -37,7 +33,7 @@ Start begin(const Context& context, const std::string& what, bool writes) {
   if (s.code != kExitOk) return s;
   auto opened = kinto::openStores(*s.settings);
   if (!opened.ok()) {
-    s.code = context.fail(what, reason(opened.error()));
+    s.code = context.fail(what, reasonOf(opened.error()));
     return s;
   }
   s.store =
@@ -61,7 +57,7 @@ int setPassword(const Context& context, bool fresh) {
   if (s.code != kExitOk) return s.code;
   // Before anybody has typed a password for nothing.
   auto there = ops::hasAccount(*s.store, name);
-  if (!there.ok()) return context.fail(what, reason(there.error()));
+  if (!there.ok()) return context.fail(what, reasonOf(there.error()));
   if (*there == fresh) {
     return context.fail(what, fresh ? "there is such an account already (hint: godwit user passwd)"
                                     : "there is no such account (hint: godwit user add)");
@@ -70,7 +66,7 @@ int setPassword(const Context& context, bool fresh) {
   if (!password) return context.fail(what, "no password was given", kExitAborted);
   auto done = fresh ? ops::addAccount(*s.store, name, *password)
                     : ops::changePassword(*s.store, name, *password, secretOf(*s.settings));
-  if (!done.ok()) return context.fail(what, reason(done.error()));
+  if (!done.ok()) return context.fail(what, reasonOf(done.error()));
   context.say(fresh ? "Created account:" + name : "Changed the password of account:" + name);
   return kExitOk;
 }
@@ -84,7 +80,7 @@ int userList(const Context& context) {
   Start s = begin(context, "list the accounts", false);
   if (s.code != kExitOk) return s.code;
   auto accounts = ops::listAccounts(*s.store);
-  if (!accounts.ok()) return context.fail("list the accounts", reason(accounts.error()));
+  if (!accounts.ok()) return context.fail("list the accounts", reasonOf(accounts.error()));
   if (!context.in.json) {
     for (const ops::Account& a : *accounts) context.print(a.name);
     return kExitOk;
@@ -106,7 +102,7 @@ int userRemove(const Context& context) {
   Start s = begin(context, what, true);
   if (s.code != kExitOk) return s.code;
   auto there = ops::hasAccount(*s.store, name);
-  if (!there.ok()) return context.fail(what, reason(there.error()));
+  if (!there.ok()) return context.fail(what, reasonOf(there.error()));
   if (!*there) return context.fail(what, "there is no such account");
   if (context.in.dry_run) {
     context.print("would remove account:" + name + "; what it owns would stay");
@@ -114,7 +110,7 @@ int userRemove(const Context& context) {
   }
   if (!confirm(context, "removing account:" + name)) return kExitUnconfirmed;
   auto done = ops::removeAccount(*s.store, name, secretOf(*s.settings));
-  if (!done.ok()) return context.fail(what, reason(done.error()));
+  if (!done.ok()) return context.fail(what, reasonOf(done.error()));
   if (context.in.json) {
     json::Value v = json::Value::object();
     v.asObject().set("removed", name);

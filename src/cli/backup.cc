@@ -13,10 +13,6 @@
 namespace godwit::cli {
 namespace {
 
-std::string reason(const Error& e) {
-  return e.detail.empty() ? e.message : e.message + ": " + e.detail;
-}
-
 // The SQLite file of the settings; says why there is none, and what to use instead.
 std::optional<std::string> databaseOf(const Context& context, const kinto::Settings& settings,
                                       const std::string& what, const std::string& file) {
@@ -64,7 +60,7 @@ int backupCommand(const Context& context) {
     done = ops::backupSqlite(*database, file, context.in.yes,
                              [&](auto bytes, auto total) { progress.update(bytes, total); });
   }
-  if (!done->ok()) return context.fail("back up " + *database, reason(done->error()));
+  if (!done->ok()) return context.fail("back up " + *database, reasonOf(done->error()));
   const ops::BackupReport& r = **done;
   if (context.in.json) {
     json::Value v = asJson(r.info);
@@ -89,7 +85,7 @@ int restoreCommand(const Context& context) {
     auto info =
         ops::verifyBackup(file, [&](auto bytes, auto total) { progress->update(bytes, total); });
     progress.reset();
-    if (!info.ok()) return context.fail("use " + file, reason(info.error()));
+    if (!info.ok()) return context.fail("use " + file, reasonOf(info.error()));
     if (context.in.json) context.print(json::dump(asJson(*info)));
     context.say(file + " is good: " + contents(*info));
     if (context.in.verify) return kExitOk;
@@ -105,14 +101,14 @@ int restoreCommand(const Context& context) {
     return kExitOk;
   }
   if (auto made = kinto::dataFolder(*settings); !made.ok()) {
-    return context.fail("restore " + file, reason(made.error()));
+    return context.fail("restore " + file, reasonOf(made.error()));
   }
   if (there && !confirm(context, "replacing " + *database)) return kExitUnconfirmed;
   auto progress = bar("restoring");
   auto done = ops::restoreSqlite(file, *database,
                                  [&](auto bytes, auto total) { progress->update(bytes, total); });
   progress.reset();
-  if (!done.ok()) return context.fail("restore " + file, reason(done.error()));
+  if (!done.ok()) return context.fail("restore " + file, reasonOf(done.error()));
   if (context.in.json) {
     json::Value v = asJson(done->info);
     v.asObject().set("kept", done->kept);

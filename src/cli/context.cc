@@ -83,4 +83,8 @@ std::optional<kinto::Settings> Context::loadSettings(bool kintos_default) const 
   return std::nullopt;
 }
 
+std::string reasonOf(const Error& error) {
+  return error.detail.empty() ? error.message : error.message + ": " + error.detail;
+}
+
 }  // namespace godwit::cli

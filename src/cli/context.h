@@ -78,7 +78,8 @@ int completionCommand(const Context& context);
 int manCommand(const Context& context);
 int versionCommand(const Context& context);
 
-std::string programVersion();  // "0.1.0"
+std::string reasonOf(const Error& error);  // its message and, for people who run things, its detail
+std::string programVersion();              // "0.1.0"
 
 // A configuration file with every setting of the table, all commented out but those of `active`
 // (key and value).

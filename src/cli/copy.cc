@@ -13,15 +13,11 @@ namespace {
 
 constexpr std::chrono::hours kLongest{24};
 
-std::string reason(const Error& e) {
-  return e.detail.empty() ? e.message : e.message + ": " + e.detail;
-}
-
 int wouldCopy(const Context& context, const Place& from, const Place& to) {
   auto source = store::openCopySource(from.url, Deadline::after(kLongest));
-  if (!source.ok()) return context.fail("read " + shown(from), reason(source.error()));
+  if (!source.ok()) return context.fail("read " + shown(from), reasonOf(source.error()));
   auto lists = (*source)->lists();
-  if (!lists.ok()) return context.fail("read " + shown(from), reason(lists.error()));
+  if (!lists.ok()) return context.fail("read " + shown(from), reasonOf(lists.error()));
   std::uint64_t rows = 0;
   for (const auto& l : *lists) rows += l.rows;
   context.print("would copy " + std::to_string(rows) + " objects and tombstones of " +
@@ -53,9 +49,9 @@ int copyCommand(const Context& context) {
   auto settings = context.loadSettings(false);
   if (!settings) return kExitConfig;
   auto from = placeOf(context, *settings, context.in.from, "");
-  if (!from.ok()) return context.fail("copy", reason(from.error()), kExitUsage);
+  if (!from.ok()) return context.fail("copy", reasonOf(from.error()), kExitUsage);
   auto to = placeOf(context, *settings, context.in.to, "");
-  if (!to.ok()) return context.fail("copy", reason(to.error()), kExitUsage);
+  if (!to.ok()) return context.fail("copy", reasonOf(to.error()), kExitUsage);
   if (from->isServer() || to->isServer()) {
     return context.fail("copy", "a server is no store (hint: godwit export, godwit import)",
                         kExitUsage);
@@ -63,7 +59,7 @@ int copyCommand(const Context& context) {
   if (from->url == to->url) return context.fail("copy", "both are the same store", kExitUsage);
   if (context.in.dry_run) return wouldCopy(context, *from, *to);
   if (auto made = makeFolder(*settings, context.in.to); !made.ok()) {
-    return context.fail("copy", reason(made.error()));
+    return context.fail("copy", reasonOf(made.error()));
   }
   store::CopyRequest request;
   request.from = from->url;
@@ -76,7 +72,7 @@ int copyCommand(const Context& context) {
   }
   if (!copied->ok()) {
     return context.fail("copy from " + shown(*from) + " to " + shown(*to),
-                        reason(copied->error()) + " (hint: run it again, it goes on)");
+                        reasonOf(copied->error()) + " (hint: run it again, it goes on)");
   }
   const store::CopyReport& r = **copied;
   context.say("copied " + std::to_string(r.objects) + " objects, " + std::to_string(r.tombstones) +

@@ -28,10 +28,6 @@ Result<ops::Comparison> checkFile(const Context& context, const Place& place,
                       [&](auto done, auto total) { progress.update(done, total); });
 }
 
-std::string reason(const Error& e) {
-  return e.detail.empty() ? e.message : e.message + ": " + e.detail;
-}
-
 }  // namespace
 
 int exportCommand(const Context& context) {
@@ -40,10 +36,10 @@ int exportCommand(const Context& context) {
   const std::string& file = context.in.arguments.front();
   std::string what = "export to " + file;
   auto place = placeOf(context, *settings, context.in.from, context.in.auth);
-  if (!place.ok()) return context.fail(what, reason(place.error()));
+  if (!place.ok()) return context.fail(what, reasonOf(place.error()));
   auto start = Steady::now();
   auto source = openSource(*place);
-  if (!source.ok()) return context.fail(what, reason(source.error()));
+  if (!source.ok()) return context.fail(what, reasonOf(source.error()));
 
   ops::FileSink::Request request;
   request.path = file;
@@ -51,7 +47,7 @@ int exportCommand(const Context& context) {
   request.permissions = !context.in.without_permissions;
   request.replace = context.in.yes;
   auto sink = ops::FileSink::open(request);
-  if (!sink.ok()) return context.fail(what, reason(sink.error()));
+  if (!sink.ok()) return context.fail(what, reasonOf(sink.error()));
   if ((*sink)->present() > 0) {
     context.say("going on with " + file + ".part: " + std::to_string((*sink)->present()) +
                 " rows are there");
@@ -65,13 +61,13 @@ int exportCommand(const Context& context) {
     auto moved = ops::transfer(**source, **sink, request.permissions,
                                [&](auto rows, auto total) { progress.update(rows, total); });
     if (!moved.ok())
-      return context.fail(what, reason(moved.error()) + " (hint: run it again, it goes on)");
+      return context.fail(what, reasonOf(moved.error()) + " (hint: run it again, it goes on)");
     done.moved = std::move(*moved);
   }
   sink->reset();
   if (file != "-") {
     auto check = checkFile(context, *place, file);
-    if (!check.ok()) return context.fail("check " + file, reason(check.error()));
+    if (!check.ok()) return context.fail("check " + file, reasonOf(check.error()));
     done.check = std::move(*check);
   }
   done.took = since(start);
@@ -108,7 +104,7 @@ Result<Import> openImport(const Context& context, const kinto::Settings& setting
 
 int wouldImport(const Context& context, ops::Source& source, const Place& to) {
   auto lists = source.lists();
-  if (!lists.ok()) return context.fail("read " + source.name(), reason(lists.error()));
+  if (!lists.ok()) return context.fail("read " + source.name(), reasonOf(lists.error()));
   std::uint64_t rows = 0;
   for (const ops::List& l : *lists) rows += l.rows;
   context.print("would bring " + std::to_string(rows) + " objects and tombstones of " +
@@ -141,16 +137,16 @@ int importCommand(const Context& context) {
   bool both = ops::isHttpUrl(context.in.arguments.front());
   auto to = placeOf(context, *settings, context.in.to,
                     both || !context.in.to_auth.empty() ? context.in.to_auth : context.in.auth);
-  if (!to.ok()) return context.fail(what, reason(to.error()));
+  if (!to.ok()) return context.fail(what, reasonOf(to.error()));
   auto start = Steady::now();
   auto in = openImport(context, *settings);
-  if (!in.ok()) return context.fail(what, reason(in.error()));
+  if (!in.ok()) return context.fail(what, reasonOf(in.error()));
   if (context.in.dry_run) return wouldImport(context, *in->source, *to);
   if (auto made = makeFolder(*settings, context.in.to); !made.ok()) {
-    return context.fail(what, reason(made.error()));
+    return context.fail(what, reasonOf(made.error()));
   }
   auto sink = openSink(*to);
-  if (!sink.ok()) return context.fail(what, reason(sink.error()));
+  if (!sink.ok()) return context.fail(what, reasonOf(sink.error()));
   MoveReport done;
   done.verb = "imported";
   done.from = in->source->name();
@@ -160,11 +156,11 @@ int importCommand(const Context& context) {
     auto moved = ops::transfer(*in->source, **sink, in->permissions,
                                [&](auto rows, auto total) { progress.update(rows, total); });
     if (!moved.ok())
-      return context.fail(what, reason(moved.error()) + " (hint: run it again, it goes on)");
+      return context.fail(what, reasonOf(moved.error()) + " (hint: run it again, it goes on)");
     done.moved = std::move(*moved);
   }
   auto check = checkTarget(context, *to, *in, **sink);
-  if (!check.ok()) return context.fail("check " + done.to, reason(check.error()));
+  if (!check.ok()) return context.fail("check " + done.to, reasonOf(check.error()));
   done.check = std::move(*check);
   done.took = since(start);
   return report(context, done);

@@ -11,10 +11,6 @@
 namespace godwit::cli {
 namespace {
 
-std::string reason(const Error& e) {
-  return e.detail.empty() ? e.message : e.message + ": " + e.detail;
-}
-
 std::optional<std::int64_t> midnight(const std::string& date) {
   int year = 0;
   unsigned month = 0;
@@ -64,7 +60,7 @@ int purgeCommand(const Context& context) {
     return context.fail("purge", "the configured storage is memory: only its server has it");
   }
   auto opened = kinto::openStores(*settings);
-  if (!opened.ok()) return context.fail("purge", reason(opened.error()));
+  if (!opened.ok()) return context.fail("purge", reasonOf(opened.error()));
   store::BlockingStore store(std::move(opened->backend), std::move(opened->cache));
   auto run = [&] {
     return tombstones ? ops::purgeTombstones(store, request) : ops::purgeHistory(store, request);
@@ -75,7 +71,7 @@ int purgeCommand(const Context& context) {
   }
   request.dry_run = context.in.dry_run;
   auto gone = run();
-  if (!gone.ok()) return context.fail("purge " + what, reason(gone.error()));
+  if (!gone.ok()) return context.fail("purge " + what, reasonOf(gone.error()));
   if (context.in.json) {
     json::Value v = json::Value::object();
     v.asObject().set(context.in.dry_run ? "would_purge" : "purged", *gone);

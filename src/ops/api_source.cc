@@ -25,19 +25,6 @@ store::Timestamp etagOf(const HttpAnswer& answer) {
   return parseInt(text).value_or(0);
 }
 
-bool readPermissions(const json::Value& from, store::Permissions& out) {
-  if (!from.isObject()) return false;
-  for (const auto& [permission, principals] : from.asObject()) {
-    if (!principals.isArray()) return false;
-    auto& entry = out.emplace_back(permission, std::vector<std::string>());
-    for (const json::Value& p : principals.asArray()) {
-      if (p.isString()) entry.second.push_back(p.asString());
-    }
-  }
-  sortPermissions(out);
-  return true;
-}
-
 bool readObject(json::Value& from, store::Object& out) {
   if (!from.isObject() || !from.get("id") || !from.get("id")->isString()) return false;
   out.id = from.get("id")->asString();

@@ -6,11 +6,6 @@
 namespace godwit::ops {
 namespace {
 
-bool isLoopback(const std::string& url) {
-  return url.starts_with("unix:") || url.starts_with("http://127.") ||
-         url.starts_with("http://[::1]") || url.starts_with("http://localhost");
-}
-
 bool holdsSecrets(const kinto::Settings& settings) {
   for (const auto& [key, setting] : settings.all()) {
     bool from_file = setting.origin.kind == OriginKind::kFile;
@@ -30,7 +25,7 @@ void examineConfig(const kinto::Settings& settings, Findings& out) {
   }
   std::string url = kinto::listenUrl(settings);
   bool secret = settings.has("userid_hmac_secret");
-  if (!secret && !isLoopback(url)) {
+  if (!secret && !kinto::isLoopback(url)) {
     out.push_back(
         {Level::kProblem, "secrets", "userid_hmac_secret is empty while listening on " + url,
          "put kinto.userid_hmac_secret = $(openssl rand -hex 32) into the configuration"});

@@ -22,21 +22,6 @@ std::optional<std::string> textOf(std::string_view raw) {
   return v->asString();
 }
 
-bool readPermissions(std::string_view raw, store::Permissions& out) {
-  auto v = json::parse(raw);
-  if (!v.ok() || !v->isObject()) return false;
-  for (const auto& [permission, principals] : v->asObject()) {
-    if (!principals.isArray()) return false;
-    auto& entry = out.emplace_back(permission, std::vector<std::string>());
-    for (const json::Value& p : principals.asArray()) {
-      if (!p.isString()) return false;
-      entry.second.push_back(p.asString());
-    }
-  }
-  sortPermissions(out);
-  return true;
-}
-
 Result<Line> readRow(const std::vector<json::Slice>& members, bool with_data) {
   Line line;
   store::Object& o = line.row.object;
@@ -58,7 +43,8 @@ Result<Line> readRow(const std::vector<json::Slice>& members, bool with_data) {
       o.data.clear();
       json::canonicalTo(o.data, m.value);
     } else if (m.key == "permissions") {
-      if (!readPermissions(m.value, line.row.permissions)) return notOurs("bad permissions");
+      auto v = json::parse(m.value);
+      if (!v.ok() || !readPermissions(*v, line.row.permissions)) return notOurs("bad permissions");
     }
   }
   if (o.id.empty() || !stamped) return notOurs("an object without id or last_modified");
@@ -117,6 +103,20 @@ Result<Line> readHeader(const std::vector<json::Slice>& members) {
 }
 
 }  // namespace
+
+bool readPermissions(const json::Value& from, store::Permissions& out) {
+  if (!from.isObject()) return false;
+  for (const auto& [permission, principals] : from.asObject()) {
+    if (!principals.isArray()) return false;
+    auto& entry = out.emplace_back(permission, std::vector<std::string>());
+    for (const json::Value& p : principals.asArray()) {
+      if (!p.isString()) return false;
+      entry.second.push_back(p.asString());
+    }
+  }
+  sortPermissions(out);
+  return true;
+}
 
 void sortPermissions(store::Permissions& permissions) {
   std::erase_if(permissions, [](const auto& p) { return p.second.empty(); });

@@ -25,6 +25,9 @@ struct Line {
 // kInvalid when it is none of ours. Without `with_data` a row's data is checked but not kept.
 Result<Line> parseLine(std::string_view text, bool with_data = true);
 
+// {"read":["principal"]}; false when it is none. Sorted.
+bool readPermissions(const json::Value& from, store::Permissions& out);
+// In the order of their names, each principal once, none without principals.
 void sortPermissions(store::Permissions& permissions);
 
 }  // namespace godwit::ops

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import subprocess
 import sys
 import tempfile
 import time
@@ -219,6 +220,24 @@ def the_doctor_changes_nothing_where_nothing_is():
         found = findings("--set", "storage_backend=kinto.core.storage.postgresql", "--set",
                          "storage_url=postgresql://me:secret@127.0.0.1:1/db", code=6)
         assert about(found, "database", "problem") and "me:secret" not in json.dumps(found)
+
+
+def completed(*words):
+    """What bash offers for the last word."""
+    script = ('source /dev/stdin <<< "$SCRIPT"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _godwit; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True,
+                          env={**ENVIRONMENT, "SCRIPT": godwit("completion", "bash").out})
+    return done.stdout.split()
+
+
+@promise
+def bash_completes_commands_and_the_flags_of_each():
+    assert {"backup", "restore", "export", "import", "copy", "user", "purge", "doctor"} <= set(completed("godwit", ""))
+    assert completed("godwit", "user", "") == ["add", "list", "passwd", "rm"]
+    assert {"--verify", "--yes", "--dry-run"} <= set(completed("godwit", "restore", "--"))
+    assert "--verify" not in completed("godwit", "backup", "--")
+    assert "--before" in completed("godwit", "purge", "history", "--b")
 
 
 if __name__ == "__main__":
