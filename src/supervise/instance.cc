@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/os_error.h"
 #include "supervise/exit_code.h"
+#include "supervise/own_memory.h"
 #include "supervise/places.h"
 
 namespace godwit::supervise {
@@ -190,6 +191,10 @@ void Instance::loopUntilEnded() {
     bool all_ended =
         std::all_of(services_.begin(), services_.end(), [](const auto& s) { return s->ended(); });
     if (all_ended) return;
+    bool idle = std::all_of(services_.begin(), services_.end(),
+                            [](const auto& s) { return s->machine().idle(); });
+    if (idle && !was_idle_) giveBackCode();
+    was_idle_ = idle;
     TimeNs next = kNever;
     for (auto& s : services_) {
       if (!s->ended()) next = std::min(next, s->nextDeadline());

@@ -122,7 +122,7 @@ class Instance final : private ServiceListener {
   int stop_signal_ = 0;
   TimeNs interrupted_at_ = 0;
   int exit_code_ = 0;
-  bool resumed_ = false;
+  bool was_idle_ = false;
   // Upgrade
   bool upgrade_wanted_ = false;
   pid_t self_check_ = 0;

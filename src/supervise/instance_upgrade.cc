@@ -209,7 +209,6 @@ Result<> Instance::resume(int fd) {
   // Children may have died between the last look and the exec.
   children_.reap();
   for (auto& s : services_) s->childrenChanged();
-  resumed_ = true;
   log::info("godwit-run goes on", {{"pid", static_cast<int>(::getpid())},
                                    {"name", settings_.instance.name},
                                    {"services", services_.size()}});
