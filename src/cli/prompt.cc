@@ -43,8 +43,9 @@ bool isAccountName(std::string_view name) {
 }
 
 std::optional<std::string> ask(const Context& context, std::string_view prompt, bool secret) {
-  context.terminal.err << prompt << std::flush;
+  // Before the prompt: what is typed as soon as it shows is neither lost nor shown.
   Silence silence(secret && context.terminal.in_is_terminal);
+  context.terminal.err << prompt << std::flush;
   std::string line;
   if (!std::getline(context.terminal.in, line)) return std::nullopt;
   if (secret) context.terminal.err << '\n';
