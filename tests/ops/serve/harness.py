@@ -3,6 +3,7 @@ import asyncio
 import base64
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -17,9 +18,17 @@ AUTH = "Basic " + base64.b64encode(b"ops:secret").decode()
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the range from which the kernel takes ports for outgoing connections: one of those would sooner or later
+    sit on the port of a server that is being restarted."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        low = int(f.read().split()[0])
+    while True:
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", random.randrange(min(10_000, low - 1), low)))
+                return s.getsockname()[1]
+            except OSError:
+                continue
 
 
 class Server:
