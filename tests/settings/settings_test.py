@@ -17,6 +17,8 @@ ELSEWHERE = {
     **{f"{store}_{name}": ("tests/pg/kinto_database_test.cc", "read_kinto_settings")
        for store in ("storage", "cache")
        for name in ("pool_size", "max_overflow", "pool_recycle", "pool_timeout", "max_backlog")},
+    "godwit.status_supervisor": ("tests/ops/stack/test_up.py", "one_command_starts_a_stack_that_says_in_six_lines_where_it_is"),
+    "godwit.status_agent": ("tests/ops/stack/test_page.py", "the_page_shows_the_run_in_a_browser_and_loads_nothing_from_elsewhere"),
 }
 
 
