@@ -25,6 +25,7 @@ class AccountPolicy final : public Policy {
     // An unknown name takes as long as a wrong password. Without, it is refused at once: for where
     // other policies let in whom this one does not know.
     bool hides_unknown = true;
+    std::string realm = "Realm";
     Parts() = default;
   };
   AccountPolicy(std::string name, Parts parts) : name_(std::move(name)), parts_(std::move(parts)) {}
@@ -33,7 +34,9 @@ class AccountPolicy final : public Policy {
   Verdict decide(const Presented& presented, Identity& out) const override;
   void authenticate(const Presented& presented, Reactor& home, Deadline deadline,
                     Done done) const override;
-  [[nodiscard]] std::string challenge() const override { return "Basic realm=\"Realm\""; }
+  [[nodiscard]] std::string challenge() const override {
+    return "Basic realm=\"" + parts_.realm + "\"";
+  }
 
   [[nodiscard]] const Throttle& throttle() const { return throttle_; }
 

@@ -126,6 +126,20 @@ TEST_F(AccountPolicyTest, guessing_is_throttled_and_others_are_not) {
   EXPECT_EQ(check("carol", "hers"), "account:carol");
 }
 
+TEST_F(AccountPolicyTest, a_password_that_changed_while_it_was_checked_is_not_remembered) {
+  std::promise<void> release;
+  auto shared = release.get_future().share();
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(pool_.submit([shared] { shared.wait(); }));
+  while (pool_.queued() > 0) std::this_thread::yield();
+  auto answer = std::async(std::launch::async, [&] { return check("alice", "secret"); });
+  while (pool_.queued() == 0) std::this_thread::yield();  // the hash of before has been read
+  write("alice", *hashPassword("changed", 4));
+  release.set_value();
+  EXPECT_EQ(answer.get(), "nobody");
+  EXPECT_EQ(check("alice", "secret"), "nobody");
+  EXPECT_EQ(check("alice", "changed"), "account:alice");
+}
+
 TEST_F(AccountPolicyTest, a_full_pool_says_so_instead_of_queueing_without_end) {
   std::promise<void> release;
   auto shared = release.get_future().share();

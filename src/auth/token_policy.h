@@ -16,6 +16,7 @@ class TokenPolicy : public Policy {
   struct Options {
     std::string name;  // in multiauth.policies, and prefix of user ids
     std::string scheme = "Bearer";
+    std::string realm = "Realm";
     std::string userid_field = "sub";
     std::string cache_prefix;  // "openid:verify:"
     std::string cache_salt;    // what else than the token the answer depends on
@@ -32,7 +33,7 @@ class TokenPolicy : public Policy {
   void authenticate(const Presented& presented, Reactor& home, Deadline deadline,
                     Done done) const override;
   [[nodiscard]] std::string challenge() const override {
-    return options_.scheme + " realm=\"Realm\"";
+    return options_.scheme + " realm=\"" + options_.realm + "\"";
   }
 
  protected:

@@ -7,7 +7,7 @@ import urllib.parse
 from provider import Accounts, Server, ask, bearer, promise, run_tests, user_of
 
 
-def settings(accounts, **more):
+def settings(accounts, more=None):
     out = {"kinto.includes": "kinto_fxa", "kinto.userid_hmac_secret": "secret", "kinto.storage_backend": "memory",
            "kinto.cache_backend": "memory", "multiauth.policies": "fxa",
            "multiauth.policy.fxa.use": "kinto_fxa.authentication.FxAOAuthAuthenticationPolicy",
@@ -15,8 +15,7 @@ def settings(accounts, **more):
            "fxa-oauth.client_secret": "xyz", "fxa-oauth.requested_scope": "profile kinto",
            "fxa-oauth.required_scope": "profile:uid kinto",
            "fxa-oauth.webapp.authorized_domains": "*.example.com 127.0.0.1:*"}
-    out.update({k.replace("__", "."): v for k, v in more.items()})
-    return {k: v for k, v in out.items() if v is not None}
+    return {k: v for k, v in (out | (more or {})).items() if v is not None}
 
 
 @promise
@@ -36,7 +35,7 @@ def test_a_token_with_the_required_scopes_gives_an_identity():
 
 @promise
 def test_a_verified_token_is_trusted_for_its_time_and_no_longer():
-    with Accounts() as a, Server(settings=settings(a, **{"fxa-oauth__cache_ttl_seconds": "1"})) as s:
+    with Accounts() as a, Server(settings=settings(a, {"fxa-oauth.cache_ttl_seconds": "1"})) as s:
         a.tokens = {"good": ("bob", ["profile", "kinto"])}
         for _ in range(3):
             assert user_of(s, bearer("good")) == "fxa:bob"
@@ -52,7 +51,7 @@ def test_a_verified_token_is_trusted_for_its_time_and_no_longer():
 
 @promise
 def test_without_a_required_scope_no_token_is_good():
-    with Accounts() as a, Server(settings=settings(a, **{"fxa-oauth__required_scope": None})) as s:
+    with Accounts() as a, Server(settings=settings(a, {"fxa-oauth.required_scope": None})) as s:
         a.tokens = {"good": ("bob", ["profile", "kinto"])}
         assert user_of(s, bearer("good")) is None
         assert "required_scope" in s.output()
@@ -102,7 +101,7 @@ def test_a_login_leads_to_authorized_domains_only():
             status, _, body = login(s, url)
             assert status == 400 and "redirect" in body["message"], (url, body)
         assert login(s, "http://127.0.0.1:3000/")[0] == 302
-    with Accounts() as a, Server(settings=settings(a, **{"fxa-oauth__webapp.authorized_domains": None})) as s:
+    with Accounts() as a, Server(settings=settings(a, {"fxa-oauth.webapp.authorized_domains": None})) as s:
         assert login(s)[0] == 400
 
 
@@ -130,8 +129,42 @@ def test_a_code_that_cannot_be_traded_leads_nowhere():
 
 
 @promise
+def test_the_old_name_of_both_scopes_still_counts():
+    more = {"fxa-oauth.scope": "kinto", "fxa-oauth.required_scope": None, "fxa-oauth.requested_scope": None}
+    with Accounts() as a, Server(settings=settings(a, more)) as s:
+        a.tokens = {"good": ("bob", ["kinto"]), "less": ("bob", ["profile"])}
+        assert user_of(s, bearer("good")) == "fxa:bob" and user_of(s, bearer("less")) is None
+        assert login(s)[1]["Location"].endswith("&scope=kinto")
+
+
+@promise
+def test_a_login_takes_no_longer_than_the_setting_says():
+    with Accounts() as a, Server(settings=settings(a, {"fxa-oauth.state.ttl_seconds": "1"})) as s:
+        states = []
+        for _ in range(40):
+            where = login(s)[1]["Location"]
+            states.append(dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(where).query))["state"])
+        answers = []
+        for state in states:
+            answers.append(ask(s, "GET", f"/fxa-oauth/token?state={state}&code=1")[0])
+            if answers[-1] == 408:
+                break
+            time.sleep(0.1)  # until the next one is older
+        assert answers[0] == 302 and answers[-1] == 408, answers
+
+
+@promise
+def test_several_clients_end_the_start():
+    try:
+        with Accounts() as a, Server(settings=settings(a, {"fxa-oauth.clients.other.required_scope": "x"})):
+            raise AssertionError("started")
+    except RuntimeError as e:
+        assert "fxa-oauth.clients.other.required_scope" in str(e), e
+
+
+@promise
 def test_the_relier_can_be_switched_off():
-    with Accounts() as a, Server(settings=settings(a, **{"fxa-oauth__relier.enabled": "false"})) as s:
+    with Accounts() as a, Server(settings=settings(a, {"fxa-oauth.relier.enabled": "false"})) as s:
         assert ask(s, "GET", "/fxa-oauth/login")[0] == 404
         assert ask(s, "GET", "/fxa-oauth/token")[0] == 404
         assert ask(s, "GET", "/fxa-oauth/params")[0] == 200

@@ -67,6 +67,9 @@ class AccountsPlugin final : public Plugin {
     parts.hides_unknown = config.policies.empty() || config.policies.back().name == policy_;
     if (auto ttl = toInt(config.text("account_cache_ttl_seconds")))
       parts.cache_ttl = std::chrono::seconds(*ttl);
+    for (const Config::PolicyConfig& policy : config.policies) {
+      if (policy.name == policy_) parts.realm = policy.realm;
+    }
     setup.addPolicy(policy_, std::make_unique<auth::AccountPolicy>("account", std::move(parts)));
     setup.addSecurity(policy_, R"({"type":"basic"})");
     setup.addResource(makeAccount());

@@ -49,7 +49,7 @@ class FxaPlugin final : public Plugin {
     domains_ = config.list("fxa-oauth.webapp.authorized_domains");
     state_ttl_ = seconds(config, "fxa-oauth.state.ttl_seconds", kStateTtl);
     for (const Config::PolicyConfig& policy : config.policies) {
-      if (isFxaPolicy(policy.use)) addPolicy(setup, policy.name);
+      if (isFxaPolicy(policy.use)) addPolicy(setup, policy);
     }
     json::Object capability;
     capability.set("version", config.project_version);
@@ -96,12 +96,14 @@ class FxaPlugin final : public Plugin {
     return oauth_uri_.empty() ? std::string(kDefaultServer) : oauth_uri_;
   }
 
-  void addPolicy(Setup& setup, const std::string& name) {
+  void addPolicy(Setup& setup, const Config::PolicyConfig& policy) {
     const Config& config = setup.config();
+    const std::string& name = policy.name;
     std::vector<std::string> scopes = splitWords(required_scope_);
     if (scopes.empty()) log::warn("fxa-oauth.required_scope is not set: no token will be accepted");
     auth::TokenPolicy::Options options;
     options.name = lower(name);
+    options.realm = policy.realm;
     options.secret = config.userid_hmac_secret;
     options.ttl = seconds(config, "fxa-oauth.cache_ttl_seconds", kCacheTtl);
     options.cache = &setup.cache();

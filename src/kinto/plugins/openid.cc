@@ -46,7 +46,7 @@ class OpenIdPlugin final : public Plugin {
       if (!isOpenIdPolicy(policy.use)) continue;
       auto provider = discover(config, policy.name);
       if (!provider.ok()) return std::move(provider).error();
-      addPolicy(setup, *provider);
+      addPolicy(setup, *provider, policy.realm);
       order_.push_back(policy.name);
       providers_.emplace(policy.name, std::move(*provider));
     }
@@ -107,11 +107,12 @@ class OpenIdPlugin final : public Plugin {
     return p;
   }
 
-  void addPolicy(Setup& setup, const Provider& p) {
+  void addPolicy(Setup& setup, const Provider& p, const std::string& realm) {
     const Config& config = setup.config();
     auth::TokenPolicy::Options options;
     options.name = lower(p.name);
     options.scheme = p.header_type;
+    options.realm = realm;
     options.userid_field = p.userid_field;
     options.secret = config.userid_hmac_secret;
     options.ttl = std::chrono::seconds(
