@@ -10,7 +10,9 @@
 namespace godwit::http {
 namespace {
 
-constexpr std::size_t kLingerBytes = 256 * 1024;
+// Dropped as they come. Enough for a body that was refused by its length while a proxy was sending
+// it: a reset would make the proxy say 502 instead of what we answered. Time is the other bound.
+constexpr std::size_t kLingerBytes = 16 * 1024 * 1024;
 
 }  // namespace
 
