@@ -5,7 +5,6 @@
 
 #include "auth/basicauth_policy.h"
 #include "base/encoding.h"
-#include "base/log.h"
 #include "base/random.h"
 #include "kinto/builtin.h"
 #include "kinto/openapi.h"
@@ -310,7 +309,7 @@ void App::storageFailed(Call& call, const Error& error) const {
     case ErrorCode::kLimit:
     case ErrorCode::kClosed:
     case ErrorCode::kOs:
-      log::warn("storage unavailable", {{"error", error.message}, {"detail", error.detail}});
+      exchange.failure = error;
       setUnavailable(call.answer, config_);
       return;
     case ErrorCode::kInvalid: {
@@ -324,7 +323,7 @@ void App::storageFailed(Call& call, const Error& error) const {
       call.answer.header("Retry-After", config_.retry_after_seconds);
       return;
     default:
-      log::error("request failed", {{"error", error.message}, {"detail", error.detail}});
+      exchange.failure = Error(ErrorCode::kInternal, error.message, error.detail);
       setInternal(call.answer, config_);
   }
 }

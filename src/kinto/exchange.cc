@@ -182,6 +182,7 @@ Task<store::Verdict> Exchange::work(store::Session& session) {
   issued.clear();
   stale.clear();
   backend_failed = needs_scan = needs_write = false;
+  failure.reset();
   call.answer.clear();
   call.answered_as = nullptr;
   if (call.operation && attempts_++ > 0) {
@@ -246,6 +247,11 @@ void Exchange::forget(std::size_t next) {
 }
 
 void Exchange::finish() {
+  if (failure && failure->code == ErrorCode::kInternal) {
+    log::error("request failed", {{"error", failure->message}, {"detail", failure->detail}});
+  } else if (failure) {
+    log::warn("storage unavailable", {{"error", failure->message}, {"detail", failure->detail}});
+  }
   app.complete(call);
   for (Plugin* plugin : app.answered()) plugin->answered(call);
   deliver();

@@ -59,6 +59,8 @@ struct Exchange {
   bool needs_scan = false;    // the work met a read that may be long; run it again as a scan
   bool needs_write = false;
   bool backend_failed = false;  // a storage call failed: roll back
+  // Why. Told to the log at the end only: the backend may run the work again, and succeed.
+  std::optional<Error> failure;
   store::Mode mode = store::Mode::kPoint;
 
   void start();

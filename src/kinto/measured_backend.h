@@ -18,6 +18,8 @@ class MeasuredBackend final : public store::Backend {
   [[nodiscard]] std::string name() const override { return inner_.name(); }
   void run(store::Mode mode, Reactor& home, Deadline deadline, store::Work work,
            store::Done done) override;
+  void runNearby(store::Mode mode, Reactor& home, Deadline deadline, store::Work work,
+                 store::Done done) override;
   void ping(Reactor& home, Deadline deadline, bool write, std::function<void(bool)> done) override {
     inner_.ping(home, deadline, write, std::move(done));
   }
@@ -28,6 +30,8 @@ class MeasuredBackend final : public store::Backend {
   [[nodiscard]] std::int64_t waitingWrites() const { return waiting_[1].load(); }
 
  private:
+  store::Done measured(store::Mode mode, store::Done done);
+
   store::Backend& inner_;
   ServerMetrics& metrics_;
   std::array<std::atomic<std::int64_t>, 2> waiting_{};

@@ -47,10 +47,8 @@ class Backend {
   virtual void run(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) = 0;
 
   // The same for a read (kPoint, kScan) that may see a state that is a little old, as the settings
-  // bound it: a backend with replicas may ask one. Falls back to run().
-  virtual void runNearby(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) {
-    run(mode, home, deadline, std::move(work), std::move(done));
-  }
+  // bound it: a backend with replicas may ask one, others run().
+  virtual void runNearby(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) = 0;
 
   // Can it read and, if `write` is set, write now? Never fails by taking long: the deadline
   // decides.

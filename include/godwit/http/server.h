@@ -85,9 +85,9 @@ class Server {
     bool handle_signals = true;  // SIGTERM/SIGINT drain, a second one stops now
     std::string server_header;   // "" for none
     // An idle connection's request that arrives within drain_grace after drain() is still served:
-    // it was sent before the client could know. Until drain_idle it is answered 503; then idle
-    // connections are closed.
-    std::chrono::milliseconds drain_grace{250};
+    // it was sent before the client could know. From then until drain_idle it is answered 503; then
+    // idle connections are closed.
+    std::chrono::milliseconds drain_grace{1'000};
     std::chrono::milliseconds drain_idle{1'000};
     bool any_authority = false;      // accept absolute-form targets that differ from Host
     bool always_request_id = false;  // send X-Request-Id even to clients that sent none

@@ -42,10 +42,14 @@ class MeteredBackend final : public store::Backend {
   [[nodiscard]] std::string name() const override { return inner_.name(); }
   void run(store::Mode mode, Reactor& home, Deadline deadline, store::Work work,
            store::Done done) override;
+  void runNearby(store::Mode mode, Reactor& home, Deadline deadline, store::Work work,
+                 store::Done done) override;
   void ping(Reactor& home, Deadline deadline, bool write, std::function<void(bool)> done) override;
   void stop(Deadline deadline) override { inner_.stop(deadline); }
 
  private:
+  store::Work metered(store::Work work);
+
   store::Backend& inner_;
   const StoreMeter& meter_;
 };

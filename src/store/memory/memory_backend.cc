@@ -27,6 +27,9 @@ class MemoryBackend final : public Backend {
     home.post([done = std::move(done), up = !stopped_.load()] { done(up); });
   }
 
+  void runNearby(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) override {
+    run(mode, home, deadline, std::move(work), std::move(done));
+  }
   void stop(Deadline) override { stopped_ = true; }
 
  private:

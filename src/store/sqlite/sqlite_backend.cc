@@ -32,6 +32,9 @@ class SqliteBackend final : public Backend {
     engine_->run(write ? Mode::kWrite : Mode::kScan, std::move(unit));
   }
 
+  void runNearby(Mode mode, Reactor& home, Deadline deadline, Work work, Done done) override {
+    run(mode, home, deadline, std::move(work), std::move(done));
+  }
   void stop(Deadline deadline) override { engine_->stop(deadline); }
 
  private:
