@@ -1,7 +1,7 @@
 # The short verbs, thin over CMake presets. PRESET=asan make test runs the tests under that preset.
 PRESET ?= dev
 JOBS ?= $(shell nproc)
-.PHONY: run build test test-fast test-long bench fuzz check format gen install clean
+.PHONY: run build test test-fast test-long bench fuzz check format gen install package clean
 
 build:
 	cmake --preset release >/dev/null && cmake --build build/release -j $(JOBS)
@@ -44,6 +44,10 @@ gen:
 
 install: build
 	cmake --install build/release $(if $(PREFIX),--prefix $(PREFIX))
+
+# Debian packages, in build/release/packages.
+package: build
+	cpack --config build/release/CPackConfig.cmake -G DEB -B build/release/packages
 
 clean:
 	rm -rf build

@@ -100,3 +100,12 @@ function(godwit_library name)
     godwit_test(${name}_test SOURCES ${tests} DEPS godwit_${name} ${A_TEST_DEPS})
   endif()
 endfunction()
+
+# godwit_man_page(TARGET COMPONENT "what it does"): a manual page made from the program's own --help.
+function(godwit_man_page target component summary)
+  set(page ${CMAKE_BINARY_DIR}/generated/${target}.1.gz)
+  install(CODE "execute_process(COMMAND ${CMAKE_SOURCE_DIR}/tools/help-to-man $<TARGET_FILE:${target}>
+    ${PROJECT_VERSION} \"${summary}\" COMMAND gzip -9n OUTPUT_FILE \"${page}\" COMMAND_ERROR_IS_FATAL ANY)"
+    COMPONENT ${component})
+  install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT ${component})
+endfunction()

@@ -31,7 +31,7 @@ void item(std::ostream& out, std::string_view head, std::string_view text) {
 int manCommand(const Context& context) {
   std::ostream& out = context.terminal.out;
   out << ".TH GODWIT 1 \"\" \"godwit " << programVersion() << "\"\n"
-      << ".SH NAME\ngodwit \\- a JSON store that speaks Kinto's HTTP API\n"
+      << ".nh\n.ad l\n.SH NAME\ngodwit \\- a JSON store that speaks Kinto's HTTP API\n"
       << ".SH SYNOPSIS\n\\fBgodwit\\fR \\fICOMMAND\\fR [\\fIOPTIONS\\fR]\n"
       << ".SH COMMANDS\n";
   for (const Command& c : commands()) item(out, c.name, std::string(c.summary) + ".");
