@@ -86,6 +86,7 @@ int Instance::run() {
     r = fd ? resume(static_cast<int>(*fd)) : Error(ErrorCode::kInvalid, "bad GODWIT_RUN_STATE");
   } else {
     makeAbsolute(settings_, cwd_);
+    makeConfigAbsolute(args_, cwd_);
     r = start();
   }
   if (!r.ok()) {

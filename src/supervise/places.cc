@@ -51,6 +51,19 @@ std::string absolutePath(const std::string& path, const std::string& cwd) {
   return path.empty() || path.front() == '/' ? path : cwd + "/" + path;
 }
 
+void makeConfigAbsolute(std::vector<std::string>& args, const std::string& cwd) {
+  constexpr std::string_view kLong = "--config=";
+  for (std::size_t i = 0; i < args.size() && args[i] != "--"; ++i) {
+    std::string& a = args[i];
+    if ((a == "--config" || a == "-c") && i + 1 < args.size()) {
+      args[i + 1] = absolutePath(args[i + 1], cwd);
+      ++i;
+    } else if (a.starts_with(kLong)) {
+      a = std::string(kLong) + absolutePath(a.substr(kLong.size()), cwd);
+    }
+  }
+}
+
 void makeAbsolute(Settings& settings, const std::string& cwd) {
   auto fix = [&](std::string& path) { path = absolutePath(path, cwd); };
   InstanceOptions& i = settings.instance;

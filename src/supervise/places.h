@@ -18,6 +18,8 @@ std::string controlPath(const std::string& base, const std::string& name);
 // Makes paths independent of the working directory, which the supervisor leaves.
 void makeAbsolute(Settings& settings, const std::string& cwd);
 std::string absolutePath(const std::string& path, const std::string& cwd);
+// The same for the file that --config names in a command line: it is read again from elsewhere.
+void makeConfigAbsolute(std::vector<std::string>& args, const std::string& cwd);
 
 // A private directory for notify and probe sockets. `others`: children of another user must reach
 // the sockets in it (which only they may open).

@@ -39,6 +39,17 @@ class Configuration(Case):
         self.assertIn("200 OK", get(other))
         self.assertIn("200 OK", get(port))
 
+    def test_a_file_named_from_here_is_found_again_by_reload_and_upgrade(self):
+        port = free_port()
+        path = self.config("listen 127.0.0.1:%d\nready probe:/\ncommand %s %s\n" % (port, PYTHON, APP))
+        folder, name = os.path.split(path)
+        s = self.start(["--config", name], None, cwd=folder)
+        s.wait_active()
+        self.assertEqual(s.reload().returncode, 0)
+        self.assertEqual(s.client("upgrade").returncode, 0)
+        wait_until(lambda: "godwit-run goes on" in s.text(), "the new program")
+        self.assertEqual(s.reload().returncode, 0)
+
     def test_check_and_print_config(self):
         run = lambda *a: subprocess.run([BINARY, *a], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.assertEqual(run("--check", "--", "x").returncode, 0)
