@@ -109,3 +109,25 @@ function(godwit_man_page target component summary)
     COMPONENT ${component})
   install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT ${component})
 endfunction()
+
+# godwit_scenarios(PREFIX [TIMEOUT s] [LABELS ...]): each test_NAME.py or NAME_test.py of this folder is a
+# test PREFIX.NAME of the programs built here, whose paths it finds in its environment.
+find_program(GODWIT_SYSTEM_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH)
+function(godwit_scenarios prefix)
+  cmake_parse_arguments(A "" "TIMEOUT" "LABELS" ${ARGN})
+  if(NOT GODWIT_SYSTEM_PYTHON OR NOT TARGET godwit OR NOT TARGET godwit-run OR NOT TARGET godwit-agent)
+    return()
+  endif()
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 300)
+  endif()
+  file(GLOB scenarios CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/test_*.py
+    ${CMAKE_CURRENT_SOURCE_DIR}/*_test.py)
+  foreach(file ${scenarios})
+    get_filename_component(name ${file} NAME_WE)
+    string(REGEX REPLACE "^test_|_test$" "" name ${name})
+    add_test(NAME ${prefix}.${name} COMMAND ${GODWIT_SYSTEM_PYTHON} -B ${file})
+    set_tests_properties(${prefix}.${name} PROPERTIES LABELS "slow;${A_LABELS}" TIMEOUT ${A_TIMEOUT}
+      ENVIRONMENT "GODWIT_BIN=$<TARGET_FILE:godwit>;GODWIT_RUN_BIN=$<TARGET_FILE:godwit-run>;GODWIT_AGENT_BIN=$<TARGET_FILE:godwit-agent>;GODWIT_BUILD=${CMAKE_BINARY_DIR}")
+  endforeach()
+endfunction()

@@ -1,5 +1,5 @@
 """Every setting of defs/options.toml changes something that can be observed, or says that it has no
-effect. usage: settings_test.py [PATTERN]   only rows whose setting contains it"""
+effect. usage: every_setting_test.py [PATTERN]   only rows whose setting contains it"""
 import concurrent.futures
 import os
 import re
