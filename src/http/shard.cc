@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -304,10 +305,18 @@ std::string_view Shard::makeId(Exchange* e) {
     return given;
   }
   e->facts.request_id = {};
-  static constexpr char kHex[] = "0123456789abcdef";
+  // Two digits at a time.
+  static constexpr std::array<char, 512> kHex = [] {
+    std::array<char, 512> t{};
+    for (std::size_t i = 0; i < 256; ++i) {
+      t[2 * i] = "0123456789abcdef"[i >> 4];
+      t[2 * i + 1] = "0123456789abcdef"[i & 15];
+    }
+    return t;
+  }();
   std::memcpy(e->id, id_prefix_, 8);
   std::uint64_t n = ++next_request_;
-  for (int i = 19; i >= 8; --i, n >>= 4) e->id[i] = kHex[n & 15];
+  for (int i = 18; i >= 8; i -= 2, n >>= 8) std::memcpy(e->id + i, &kHex[2 * (n & 255)], 2);
   return {e->id, 20};
 }
 

@@ -1,5 +1,8 @@
 // The way from HTTP into the API and back.
+#include <memory>
+#include <new>
 #include <utility>
+#include <vector>
 
 #include "godwit/http/static_files.h"
 #include "kinto/app.h"
@@ -16,7 +19,40 @@ class HttpExchange final : public Exchange {
     exchangeStrings();
   }
 
+  // Requests come and go by the hundred thousand a second, each on its loop's thread: their memory
+  // goes round. At most kKept of them stay with a thread.
+  static void* operator new(std::size_t size) {
+    if (pool().empty()) return ::operator new(size);
+    void* memory = pool().back().release();
+    pool().pop_back();
+    return memory;
+  }
+  static void operator delete(void* memory) {
+    if (pool().size() < kKept) {
+      pool().emplace_back(memory);
+    } else {
+      ::operator delete(memory);
+    }
+  }
+
  private:
+#if defined(__SANITIZE_ADDRESS__)
+  static constexpr std::size_t kKept = 0;  // memory that goes round would hide a use after its end
+#else
+  static constexpr std::size_t kKept = 64;
+#endif
+  struct Free {
+    void operator()(void* memory) const { ::operator delete(memory); }
+  };
+  static std::vector<std::unique_ptr<void, Free>>& pool() {
+    thread_local std::vector<std::unique_ptr<void, Free>> free = [] {
+      std::vector<std::unique_ptr<void, Free>> v;
+      v.reserve(kKept);
+      return v;
+    }();
+    return free;
+  }
+
   void deliver() override {
     Answer& answer = call.answer;
     if (!answer.content_type.empty() && !answer.files) {

@@ -98,6 +98,9 @@ void Route::prepare(const Config& config) {
 void Router::add(std::unique_ptr<Route> route, const Config& config) {
   route->order = routes_.size();
   route->prepare(config);
+  Params taken;
+  bool literal = std::none_of(route->segments.begin(), route->segments.end(), isParam);
+  if (literal && !match(route->pattern, taken)) literals_.push_back({route->pattern, route.get()});
   if (isOpen(route->segments.back())) {
     open_.push_back(route.get());
   } else {
@@ -138,6 +141,11 @@ bool fits(const Route& route, const std::array<std::string_view, kMaxSegments>& 
 }  // namespace
 
 const Route* Router::match(std::string_view path, Params& params) const {
+  for (const Literal& l : literals_) {
+    if (l.path != path) continue;
+    params.count = 0;
+    return l.route;
+  }
   std::array<std::string_view, kMaxSegments> parts;
   std::size_t count = 0;
   std::size_t pos = 1;

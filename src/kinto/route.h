@@ -100,7 +100,13 @@ class Router {
   [[nodiscard]] const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
 
  private:
+  struct Literal {
+    std::string path;
+    const Route* route;
+  };
+
   std::vector<std::unique_ptr<Route>> routes_;
+  std::vector<Literal> literals_;  // paths without parameters that no earlier route takes
   std::vector<std::vector<const Route*>> by_length_;  // routes without "{x*}", by segment count
   std::vector<const Route*> open_;                    // routes with "{x*}"
 };
