@@ -232,7 +232,9 @@ class Recipe(Case):
         self.assertEqual(s.wait(), 64)
         # No `--`: the first word that is no option begins the command.
         control = os.path.join(self.dir, "c")
-        app = ["gunicorn", "--reuse-port", "--bind", "127.0.0.1:%d" % self.port, "--chdir", self.dir, "app:app"]
+        # gunicorn says by itself when it is ready, which would be earlier than -w.
+        app = ["env", "-u", "NOTIFY_SOCKET",
+               "gunicorn", "--reuse-port", "--bind", "127.0.0.1:%d" % self.port, "--chdir", self.dir, "app:app"]
         s = self.start(["--control", control, "-k", "-v", "-w", "0.3", *app], None, control=False)
         s.control = control
         s.wait_active()
