@@ -92,9 +92,13 @@ class RoundTrip(Case):
 
     def test_a_linger_below_the_round_trip_time_is_noticed(self):
         # The counter-proof: it shows that the tests above can fail, and that the operator is told.
-        self.mode("fast")
-        failed, text = self.storm(linger=("--linger", "0"))
-        print("  linger 0: %d failed" % failed)
+        # Whether a connection is on its way at that very moment is chance; over a few storms it is not.
+        for n in range(6):
+            self.mode("fast")
+            failed, text = self.storm(linger=("--linger", "0"))
+            print("  linger 0: %d failed" % failed)
+            if failed:
+                break
         self.assertGreater(failed, 0)
 
 
