@@ -1,6 +1,7 @@
 #include "auth/basic.h"
 
 #include "base/encoding.h"
+#include "base/text.h"
 
 namespace godwit::auth {
 namespace {
@@ -19,26 +20,15 @@ std::string latin1ToUtf8(std::string_view bytes) {
   return out;
 }
 
-bool isBasic(std::string_view scheme) {
-  constexpr std::string_view kBasic = "basic";
-  if (scheme.size() != kBasic.size()) return false;
-  for (std::size_t i = 0; i < kBasic.size(); ++i) {
-    if ((scheme[i] | 0x20) != kBasic[i]) return false;
-  }
-  return true;
-}
-
 }  // namespace
 
 std::optional<Credentials> parseBasic(std::string_view authorization) {
   auto space = authorization.find(' ');
-  if (space == std::string_view::npos || !isBasic(authorization.substr(0, space))) {
+  if (space == std::string_view::npos ||
+      !equalIgnoreCase(authorization.substr(0, space), "basic")) {
     return std::nullopt;
   }
-  std::string_view token = authorization.substr(space + 1);
-  while (!token.empty() && token.front() == ' ') token.remove_prefix(1);
-  while (!token.empty() && token.back() == ' ') token.remove_suffix(1);
-  auto decoded = base64Decode(token);
+  auto decoded = base64Decode(trim(authorization.substr(space + 1)));
   if (!decoded) return std::nullopt;
   std::string text = isValidUtf8(*decoded) ? std::move(*decoded) : latin1ToUtf8(*decoded);
   auto colon = text.find(':');

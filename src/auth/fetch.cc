@@ -9,6 +9,8 @@
 #include <thread>
 #include <unordered_map>
 
+#include "base/text.h"
+
 namespace godwit::auth {
 namespace {
 
@@ -58,13 +60,7 @@ std::size_t onHeader(char* data, std::size_t size, std::size_t count, void* user
   std::size_t colon = line.find(':');
   call->header_bytes += n;
   if (colon == std::string_view::npos || call->header_bytes > kMaxHeaderBytes) return n;
-  std::string name(line.substr(0, colon));
-  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-  std::string_view value = line.substr(colon + 1);
-  std::size_t from = value.find_first_not_of(" \t");
-  std::size_t to = value.find_last_not_of(" \t\r\n");
-  value = from == std::string_view::npos ? "" : value.substr(from, to + 1 - from);
-  call->response.headers.emplace_back(std::move(name), value);
+  call->response.headers.emplace_back(lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
   return n;
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "base/os_error.h"
+#include "base/text.h"
 #include "base/unique_fd.h"
 
 namespace godwit {
@@ -15,17 +16,6 @@ namespace {
 constexpr std::size_t kMaxFile = 4 * 1024 * 1024;
 constexpr int kMaxInterpolation = 10;           // levels, as configparser
 constexpr std::size_t kMaxValue = 1024 * 1024;  // bytes after interpolation
-constexpr std::string_view kSpace = " \t\r\f\v";
-
-std::string_view trimRight(std::string_view s) {
-  std::size_t last = s.find_last_not_of(kSpace);
-  return s.substr(0, last == std::string_view::npos ? 0 : last + 1);
-}
-
-std::string_view trim(std::string_view s) {
-  std::size_t first = s.find_first_not_of(kSpace);
-  return first == std::string_view::npos ? std::string_view() : trimRight(s.substr(first));
-}
 
 Result<std::string> readFile(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -85,7 +75,7 @@ Result<Ini> Ini::parse(std::string_view text, std::string file, Variables variab
       continue;
     }
     if (content[0] == '#' || content[0] == ';') continue;
-    std::size_t column = line.find_first_not_of(kSpace);
+    auto column = static_cast<std::size_t>(content.data() - line.data());
     if (going_on && column > indent) {
       std::string& raw = section().entries.back().raw;
       raw += '\n';

@@ -5,21 +5,10 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/text.h"
+
 namespace godwit {
 namespace {
-
-std::string lower(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  return out;
-}
-
-std::string_view trimmed(std::string_view s) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  std::size_t first = s.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return s.substr(first, s.find_last_not_of(kSpace) - first + 1);
-}
 
 constexpr std::size_t kMaxKey = 512;  // matching patterns is quadratic in the length of a key
 
@@ -81,8 +70,8 @@ std::string Origin::text() const {
 }
 
 std::optional<std::int64_t> parseInt(std::string_view text) {
-  text = trimmed(text);
-  if (!text.empty() && text[0] == '+') text.remove_prefix(1);
+  text = trim(text);
+  if (text.starts_with('+') && !text.starts_with("+-")) text.remove_prefix(1);
   std::int64_t i = 0;
   auto r = std::from_chars(text.data(), text.data() + text.size(), i);
   if (r.ec != std::errc() || r.ptr != text.data() + text.size()) return std::nullopt;
@@ -90,7 +79,7 @@ std::optional<std::int64_t> parseInt(std::string_view text) {
 }
 
 std::optional<double> parseNumber(std::string_view text) {
-  text = trimmed(text);
+  text = trim(text);
   double d = 0;
   auto r = std::from_chars(text.data(), text.data() + text.size(), d);
   if (r.ec != std::errc() || r.ptr != text.data() + text.size() || !std::isfinite(d)) {
@@ -99,21 +88,8 @@ std::optional<double> parseNumber(std::string_view text) {
   return d;
 }
 
-std::vector<std::string> splitWords(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  std::vector<std::string> words;
-  while (true) {
-    std::size_t start = text.find_first_not_of(kSpace);
-    if (start == std::string_view::npos) return words;
-    text.remove_prefix(start);
-    std::size_t end = std::min(text.find_first_of(kSpace), text.size());
-    words.emplace_back(text.substr(0, end));
-    text.remove_prefix(end);
-  }
-}
-
 std::string whyNot(const OptionDef& o, std::string_view text) {
-  text = trimmed(text);
+  text = trim(text);
   if (text.empty()) return "";
   switch (o.type) {
     case OptionType::kBool:

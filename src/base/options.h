@@ -63,7 +63,6 @@ struct Origin {
 // nullopt when the text is none of these.
 std::optional<std::int64_t> parseInt(std::string_view text);
 std::optional<double> parseNumber(std::string_view text);
-std::vector<std::string> splitWords(std::string_view text);
 
 // "" when `text` is a possible value, else the reason: "is not a whole number". An empty text is
 // always possible: it means not set.

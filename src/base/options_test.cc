@@ -4,11 +4,14 @@
 
 #include <array>
 
+#include "base/text.h"
+
 namespace godwit {
 namespace {
 
 TEST(Options, parse_values) {
   EXPECT_EQ(parseInt(" +42 "), 42);
+  EXPECT_EQ(parseInt("+-42"), std::nullopt);
   EXPECT_EQ(parseInt("4.0"), std::nullopt);
   EXPECT_EQ(parseInt("99999999999999999999"), std::nullopt);
   EXPECT_EQ(parseNumber("0.5"), 0.5);

@@ -4,22 +4,16 @@
 #include <cmath>
 #include <initializer_list>
 
+#include "base/text.h"
+
 namespace godwit {
 namespace {
-
-constexpr std::string_view kBlanks = " \t\r\n\f\v";
-
-std::string_view trimmed(std::string_view s) {
-  std::size_t first = s.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return s.substr(first, s.find_last_not_of(kBlanks) - first + 1);
-}
 
 // The number `text` begins with, which is removed with the blanks after it. No exponent, so that a
 // typing error does not become an age. Not from_chars, whose tables for doubles are larger than
 // all the rest that a small static program needs of the library.
 std::optional<double> takeDecimal(std::string_view& text) {
-  text = trimmed(text);
+  text = trim(text);
   double value = 0;
   double scale = 0;
   std::size_t i = 0;
@@ -38,7 +32,7 @@ std::optional<double> takeDecimal(std::string_view& text) {
     }
   }
   if (!digit) return std::nullopt;
-  text = trimmed(text.substr(i));
+  text = trim(text.substr(i));
   return scale > 1 ? value / scale : value;
 }
 
@@ -92,7 +86,7 @@ std::optional<double> scaled(const std::array<Unit, N>& units, double n, std::st
 }  // namespace
 
 std::optional<bool> parseBool(std::string_view text) {
-  text = trimmed(text);
+  text = trim(text);
   for (std::string_view yes : {"true", "t", "yes", "y", "on", "1"}) {
     if (sameWord(yes, text)) return true;
   }

@@ -2,6 +2,7 @@
 #include <limits>
 #include <ostream>
 
+#include "base/text.h"
 #include "cli/context.h"
 #include "json/value.h"
 #include "kinto/options.gen.h"

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/text.h"
 #include "cli/context.h"
 #include "kinto/options.gen.h"
 

@@ -6,6 +6,7 @@
 #include "auth/basicauth_policy.h"
 #include "base/encoding.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "kinto/builtin.h"
 #include "kinto/openapi.h"
 #include "kinto/resource_run.h"

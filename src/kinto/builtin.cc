@@ -7,7 +7,6 @@
 #include "kinto/app.h"
 #include "kinto/batch.h"
 #include "kinto/exchange.h"
-#include "kinto/text.h"
 
 namespace godwit::kinto {
 namespace {

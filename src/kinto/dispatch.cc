@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "base/text.h"
 #include "kinto/app.h"
 #include "kinto/text.h"
 
@@ -36,7 +37,7 @@ bool acceptsJson(std::string_view accept) {
     bool zero = false;
     for (std::size_t i = 1; i < parts.size(); ++i) {
       std::string_view parameter = trim(parts[i]);
-      if (parameter.size() > 2 && (parameter[0] | 0x20) == 'q' && parameter[1] == '=') {
+      if (parameter.size() > 2 && lower(parameter[0]) == 'q' && parameter[1] == '=') {
         zero = parameter.find_first_not_of("0.", 2) == std::string_view::npos;
         break;
       }

@@ -1,6 +1,6 @@
 #include "kinto/headers.h"
 
-#include "kinto/text.h"
+#include "base/text.h"
 
 namespace godwit::kinto {
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/encoding.h"
+#include "base/text.h"
 #include "kinto/text.h"
 
 namespace godwit::kinto {

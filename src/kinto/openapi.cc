@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "json/value.h"
 #include "kinto/endpoints.gen.h"
-#include "kinto/text.h"
 
 namespace godwit::kinto {
 namespace {
@@ -48,7 +48,7 @@ Value listOf(Value items) { return object({{"type", "array"}, {"items", std::mov
 // "bucket-plural" -> "Bucket"
 std::string capitalized(std::string_view text) {
   std::string out = lower(text);
-  if (!out.empty() && out[0] >= 'a' && out[0] <= 'z') out[0] = static_cast<char>(out[0] - 32);
+  if (!out.empty()) out[0] = upper(out[0]);
   return out;
 }
 

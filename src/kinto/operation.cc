@@ -1,5 +1,6 @@
 #include "kinto/operation.h"
 
+#include "base/text.h"
 #include "kinto/call.h"
 #include "kinto/ids.h"
 #include "kinto/text.h"

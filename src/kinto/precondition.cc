@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "base/text.h"
 #include "kinto/text.h"
 
 namespace godwit::kinto {

@@ -6,7 +6,6 @@
 #include "kinto/app.h"
 #include "kinto/exchange.h"
 #include "kinto/render.h"
-#include "kinto/text.h"
 
 namespace godwit::kinto {
 

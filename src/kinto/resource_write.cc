@@ -9,7 +9,6 @@
 #include "kinto/ids.h"
 #include "kinto/render.h"
 #include "kinto/resource_run.h"
-#include "kinto/text.h"
 
 namespace godwit::kinto {
 namespace {

@@ -1,8 +1,8 @@
 #include "kinto/route.h"
 
-#include <algorithm>
+#include "base/text.h"
 
-#include "kinto/text.h"
+#include <algorithm>
 
 namespace godwit::kinto {
 namespace {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "kinto/options.gen.h"
 
 namespace godwit::kinto {

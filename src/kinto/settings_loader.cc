@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "kinto/options.gen.h"
 #include "kinto/plugins/catalog.h"
 
@@ -305,8 +306,6 @@ void SettingsLoader::readPatternsFromEnvironment() {
     }
     if (known) continue;
     // Others share these prefixes (images, test suites): speak only of what looks like a slip.
-    std::string lowered(rest);
-    for (char& c : lowered) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     std::vector<std::string> names;
     std::vector<std::string_view> candidates;
     for (std::string_view key : knownKeys()) {

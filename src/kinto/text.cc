@@ -76,61 +76,12 @@ std::string pythonString(const std::string& s) {
 
 }  // namespace
 
-std::string lower(std::string_view ascii) {
-  std::string out(ascii);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  }
-  return out;
-}
-
-bool equalIgnoreCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           if (x >= 'A' && x <= 'Z') x = static_cast<char>(x | 0x20);
-           if (y >= 'A' && y <= 'Z') y = static_cast<char>(y | 0x20);
-           return x == y;
-         });
-}
-
-std::string_view trim(std::string_view s) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  auto first = s.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return s.substr(first, s.find_last_not_of(kSpace) - first + 1);
-}
-
-std::vector<std::string> splitWords(std::string_view s) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  std::vector<std::string> out;
-  std::size_t pos = 0;
-  while ((pos = s.find_first_not_of(kSpace, pos)) != std::string_view::npos) {
-    auto end = std::min(s.find_first_of(kSpace, pos), s.size());
-    out.emplace_back(s.substr(pos, end - pos));
-    pos = end;
-  }
-  return out;
-}
-
-std::vector<std::string_view> split(std::string_view s, char separator) {
-  std::vector<std::string_view> out;
-  for (;;) {
-    auto end = s.find(separator);
-    out.push_back(s.substr(0, end));
-    if (end == std::string_view::npos) return out;
-    s.remove_prefix(end + 1);
-  }
-}
-
 std::optional<std::int64_t> toInt(std::string_view s) {
-  if (!s.empty() && s.front() == '+') s.remove_prefix(1);
+  if (s.starts_with('+') && !s.starts_with("+-")) s.remove_prefix(1);
   std::int64_t value = 0;
   auto [end, error] = std::from_chars(s.data(), s.data() + s.size(), value);
   if (s.empty() || error != std::errc() || end != s.data() + s.size()) return std::nullopt;
   return value;
-}
-
-bool isDigits(std::string_view s) {
-  return !s.empty() && std::all_of(s.begin(), s.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 namespace {

@@ -5,23 +5,14 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "json/value.h"
 
 // Small text helpers. All functions: any thread, no state.
 namespace godwit::kinto {
 
-std::string lower(std::string_view ascii);
-bool equalIgnoreCase(std::string_view a, std::string_view b);
-std::string_view trim(std::string_view s);  // ASCII white space
-std::vector<std::string> splitWords(std::string_view s);
-// Between separators, empty parts kept.
-std::vector<std::string_view> split(std::string_view s, char separator);
-
 // Whole text as a decimal integer, with optional sign; nullopt on anything else or overflow.
 std::optional<std::int64_t> toInt(std::string_view s);
-bool isDigits(std::string_view s);
 
 // "Fri, 31 Dec 1999 23:59:59 GMT" (RFC 9110 section 5.6.7) of Unix milliseconds.
 std::string httpDate(std::int64_t unix_ms);

@@ -7,6 +7,7 @@
 
 #include "base/encoding.h"
 #include "base/options.h"
+#include "base/text.h"
 #include "godwit/deadline.h"
 
 namespace godwit::ops {
@@ -16,19 +17,6 @@ using namespace std::chrono_literals;
 
 constexpr auto kFirstPause = 200ms;
 constexpr auto kLongestPause = 10s;
-
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
-std::string trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() <= ' ')) text.remove_suffix(1);
-  while (!text.empty() && (text.front() <= ' ')) text.remove_prefix(1);
-  return std::string(text);
-}
 
 // Seconds; dates are not used by this API.
 std::chrono::seconds secondsOf(const HttpAnswer& answer, const char* header) {
@@ -82,7 +70,7 @@ struct HttpClient::Impl {
     if (line.starts_with("HTTP/")) self->answer.headers.clear();  // after a 100
     std::size_t colon = line.find(':');
     if (colon != std::string_view::npos) {
-      self->answer.headers[lower(trimmed(line.substr(0, colon)))] = trimmed(line.substr(colon + 1));
+      self->answer.headers[lower(trim(line.substr(0, colon)))] = trim(line.substr(colon + 1));
     }
     return size * count;
   }

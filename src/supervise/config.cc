@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "supervise/file_text.h"
 #include "supervise/option_table.h"
 #include "supervise/words.h"
@@ -133,7 +134,7 @@ class FileReader {
       std::string_view raw = text.substr(0, eol);
       text = eol == std::string_view::npos ? "" : text.substr(eol + 1);
       ++number_;
-      if (auto r = line(trimBlanks(raw)); !r.ok()) {
+      if (auto r = line(trim(raw)); !r.ok()) {
         return usage(name_ + ":" + std::to_string(number_) + ": " + r.error().message);
       }
     }
@@ -146,9 +147,9 @@ class FileReader {
     if (l.front() == '[') return section(l);
     std::size_t split = l.find_first_of(" \t=");
     std::string_view key = l.substr(0, split);
-    std::string_view value = split == std::string_view::npos ? "" : trimBlanks(l.substr(split));
+    std::string_view value = split == std::string_view::npos ? "" : trim(l.substr(split));
     // "key value", "key = value" and "key=value" mean the same.
-    if (!value.empty() && value.front() == '=') value = trimBlanks(value.substr(1));
+    if (!value.empty() && value.front() == '=') value = trim(value.substr(1));
     ServiceOptions& target = inside_ ? s_.services.back() : common_;
     if (key == "command") {
       auto words = splitWords(value);
@@ -175,7 +176,7 @@ class FileReader {
     if (l.substr(0, kStart.size()) != kStart || l.back() != ']') {
       return usage("expected [service NAME]");
     }
-    std::string name(trimBlanks(l.substr(kStart.size(), l.size() - kStart.size() - 1)));
+    std::string name(trim(l.substr(kStart.size(), l.size() - kStart.size() - 1)));
     bool good = !name.empty() && name.size() <= 48 &&
                 name.find_first_not_of(
                     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

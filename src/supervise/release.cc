@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "base/os_error.h"
+#include "base/text.h"
 #include "supervise/file_text.h"
 #include "supervise/spawn.h"
 #include "supervise/words.h"
@@ -26,11 +27,11 @@ Result<> readEnvFile(const std::string& path, Environment& env) {
   int line = 0;
   while (!rest.empty()) {
     std::size_t eol = rest.find('\n');
-    std::string_view l = trimBlanks(rest.substr(0, eol));
+    std::string_view l = trim(rest.substr(0, eol));
     rest = eol == std::string_view::npos ? "" : rest.substr(eol + 1);
     ++line;
     if (l.empty() || l.front() == '#') continue;
-    if (l.substr(0, 7) == "export ") l = trimBlanks(l.substr(7));
+    if (l.substr(0, 7) == "export ") l = trim(l.substr(7));
     std::size_t eq = l.find('=');
     if (eq == std::string_view::npos || eq == 0) {
       return Error(ErrorCode::kInvalid,

@@ -1,6 +1,6 @@
 #include "supervise/signals.h"
 
-#include <cctype>
+#include "base/text.h"
 
 namespace godwit::supervise {
 namespace {
@@ -38,12 +38,6 @@ constexpr NamedAction kActions[] = {
     {"resume", SignalAction::kResume},
     {"ignore", SignalAction::kIgnore},
 };
-
-std::string upper(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  return out;
-}
 
 const std::vector<SignalEffect> kForwarded = {{SignalAction::kForward, 0}};
 

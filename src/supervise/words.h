@@ -19,6 +19,4 @@ std::string expandPlaceholders(
     std::string_view text,
     const std::function<std::optional<std::string>(std::string_view, std::string_view)>& lookup);
 
-std::string_view trimBlanks(std::string_view text);
-
 }  // namespace godwit::supervise

@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "godwit/http/static_files.h"
 #include "json/value.h"
 #include "kinto/app.h"
-#include "kinto/text.h"
 
 namespace godwit::kinto {
 namespace {

@@ -5,7 +5,6 @@
 #include "kinto/exchange.h"
 #include "kinto/plugins/implicit.h"
 #include "kinto/resource_run.h"
-#include "kinto/text.h"
 #include "store/session.h"
 
 namespace godwit::kinto {

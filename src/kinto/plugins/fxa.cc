@@ -5,6 +5,7 @@
 #include "auth/fxa_policy.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "json/value.h"
 #include "kinto/app.h"
 #include "kinto/exchange.h"

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "json/text.h"
 #include "json/value.h"
 #include "kinto/app.h"

@@ -5,12 +5,12 @@
 #include <mutex>
 #include <thread>
 
+#include "base/text.h"
 #include "kinto/app.h"
 #include "kinto/exchange.h"
 #include "kinto/plugins/prometheus_registry.h"
 #include "kinto/plugins/statsd_client.h"
 #include "kinto/plugins/store_meter.h"
-#include "kinto/text.h"
 
 namespace godwit::kinto {
 namespace {

@@ -7,6 +7,7 @@
 #include "base/encoding.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "base/text.h"
 #include "json/value.h"
 #include "kinto/app.h"
 #include "kinto/exchange.h"

@@ -4,9 +4,9 @@
 #include <map>
 #include <set>
 
+#include "base/text.h"
 #include "json/value.h"
 #include "kinto/app.h"
-#include "kinto/text.h"
 #include "store/session.h"
 
 namespace godwit::kinto {

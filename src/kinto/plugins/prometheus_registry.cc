@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 namespace godwit::kinto {
 namespace {
@@ -103,9 +104,8 @@ struct PrometheusRegistry::Family {
 };
 
 PrometheusRegistry::PrometheusRegistry(Options options) : options_(std::move(options)) {
-  std::string prefix = cleanName(options_.prefix);
+  std::string prefix = lower(cleanName(options_.prefix));
   std::erase(prefix, '_');
-  for (char& c : prefix) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
   options_.prefix = prefix.empty() ? "" : prefix + "_";
   for (std::string& name : options_.disabled) {
     name = cleanName(name);

@@ -5,10 +5,10 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "base/text.h"
 #include "godwit/metrics/client.h"
 #include "kinto/app.h"
 #include "kinto/exchange.h"
-#include "kinto/text.h"
 
 namespace godwit::kinto {
 namespace {

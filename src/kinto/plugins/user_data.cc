@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <set>
 
+#include "base/text.h"
 #include "json/value.h"
 #include "kinto/app.h"
 #include "kinto/resource_run.h"
-#include "kinto/text.h"
 #include "store/session.h"
 
 namespace godwit::kinto {
