@@ -27,7 +27,7 @@ class Parser {
 
  private:
   const char* value(const char* p, std::size_t depth, Value& out) {
-    if (p == scan_.end()) return scan_.fail(p, "Expecting value");
+    if (p == scan_.end()) return scan_.noValue(p, depth);
     const char* start = p;
     switch (*p) {
       case '"': {

@@ -5,6 +5,14 @@
 namespace godwit::json::detail {
 namespace {
 
+// The words of the parser that the predecessor uses, RapidJSON; positions are its own too.
+constexpr std::string_view kEmpty = "The document is empty.";
+constexpr std::string_view kInvalidValue = "Invalid value.";
+constexpr std::string_view kMissingQuote = "Missing a closing quotation mark in string.";
+constexpr std::string_view kBrokenUtf8 = "utf-8";
+constexpr std::string_view kBadHex = "Incorrect hex digit after \\u escape in string.";
+constexpr std::string_view kBadSurrogates = "The surrogate pair in string is invalid.";
+
 inline unsigned byteAt(const char* p) { return static_cast<unsigned char>(*p); }
 
 int hexValue(char c) {
@@ -14,35 +22,44 @@ int hexValue(char c) {
   return -1;
 }
 
+// What a lead byte says of its sequence: how long, and the range of the second byte.
+struct Sequence {
+  std::size_t length = 0;  // 0: no lead byte
+  unsigned low = 0x80;
+  unsigned high = 0xbf;
+};
+
+Sequence sequenceOf(unsigned lead) {
+  if (lead >= 0xc2 && lead <= 0xdf) return {2};
+  if (lead == 0xe0) return {3, 0xa0};
+  if (lead == 0xed) return {3, 0x80, 0x9f};  // beyond: surrogates
+  if (lead >= 0xe1 && lead <= 0xef) return {3};
+  if (lead == 0xf0) return {4, 0x90};
+  if (lead == 0xf4) return {4, 0x80, 0x8f};
+  if (lead >= 0xf1 && lead <= 0xf3) return {4};
+  return {};
+}
+
+// How many bytes at `p`, at least one, can be the beginning of a sequence.
+std::size_t soundPart(const char* p, const char* end) {
+  Sequence s = sequenceOf(byteAt(p));
+  auto left = static_cast<std::size_t>(end - p);
+  std::size_t n = 1;
+  for (; n < s.length && n < left; ++n) {
+    unsigned c = byteAt(p + n);
+    if (c < (n == 1 ? s.low : 0x80) || c > (n == 1 ? s.high : 0xbf)) break;
+  }
+  return n;
+}
+
 bool isHighSurrogate(int unit) { return unit >= 0xd800 && unit <= 0xdbff; }
 bool isLowSurrogate(int unit) { return unit >= 0xdc00 && unit <= 0xdfff; }
 
 }  // namespace
 
 std::size_t utf8Length(const char* p, const char* end) {
-  unsigned c = byteAt(p);
-  std::size_t n = 0;
-  unsigned lo = 0x80;
-  unsigned hi = 0xbf;
-  if (c >= 0xc2 && c <= 0xdf) {
-    n = 2;
-  } else if (c >= 0xe0 && c <= 0xef) {
-    n = 3;
-    if (c == 0xe0) lo = 0xa0;
-    if (c == 0xed) hi = 0x9f;  // surrogates
-  } else if (c >= 0xf0 && c <= 0xf4) {
-    n = 4;
-    if (c == 0xf0) lo = 0x90;
-    if (c == 0xf4) hi = 0x8f;
-  } else {
-    return 0;
-  }
-  if (static_cast<std::size_t>(end - p) < n) return 0;
-  if (byteAt(p + 1) < lo || byteAt(p + 1) > hi) return 0;
-  for (std::size_t k = 2; k < n; ++k) {
-    if ((byteAt(p + k) & 0xc0) != 0x80) return 0;
-  }
-  return n;
+  std::size_t n = sequenceOf(byteAt(p)).length;
+  return n != 0 && soundPart(p, end) == n ? n : 0;
 }
 
 std::uint32_t utf8Decode(const char* p, std::size_t length) {
@@ -133,36 +150,36 @@ const char* Scanner::string(const char* p, String& out) {
   bool escaped = false;
   for (;;) {
     p = skipPlain(p, end_);
-    if (p == end_) return fail(open, "Unterminated string starting at");
+    if (p == end_) return fail(p, kMissingQuote);
     unsigned c = byteAt(p);
     if (c == '"') break;
     if (c >= 0x80) {
       std::size_t n = utf8Length(p, end_);
-      if (n == 0) return fail(p, "Invalid UTF-8");
+      if (n == 0) return fail(p, kBrokenUtf8);
       p += n;
     } else if (c == '\\') {
       escaped = true;
-      if (end_ - p < 2) return fail(open, "Unterminated string starting at");
+      bool known =
+          end_ - p >= 2 && std::string_view("\"\\/bfnrtu").find(p[1]) != std::string_view::npos;
+      if (!known) return fail(p, "Invalid escape character in string.");
       if (p[1] != 'u') {
-        if (std::strchr("\"\\/bfnrt", p[1]) == nullptr || p[1] == '\0') {
-          return fail(p, "Invalid \\escape");
-        }
         p += 2;
         continue;
       }
       int unit = hex4(p + 2, end_);
-      if (unit < 0) return fail(p + 1, "Invalid \\uXXXX escape");
-      if (isLowSurrogate(unit)) return fail(p, "Lone surrogate in \\uXXXX escape");
+      if (unit < 0) return fail(p, kBadHex);
+      if (isLowSurrogate(unit)) return fail(p, kBadSurrogates);
       if (isHighSurrogate(unit)) {
-        // Reading past `end_` is not possible: hex4 checks, and p[6], p[7] are tested first.
-        bool pair =
-            end_ - p >= 12 && p[6] == '\\' && p[7] == 'u' && isLowSurrogate(hex4(p + 8, end_));
-        if (!pair) return fail(p, "Lone surrogate in \\uXXXX escape");
+        bool second = end_ - p >= 8 && p[6] == '\\' && p[7] == 'u';
+        if (!second) return fail(p, kBadSurrogates);
+        int low = hex4(p + 8, end_);
+        if (low < 0) return fail(p, kBadHex);
+        if (!isLowSurrogate(low)) return fail(p, kBadSurrogates);
         p += 6;
       }
       p += 6;
     } else if (c < 0x20) {
-      return fail(p, "Invalid control character at");
+      return fail(p, c == 0 ? kMissingQuote : "Invalid encoding in string.");
     } else {
       ++p;  // DEL
     }
@@ -173,57 +190,62 @@ const char* Scanner::string(const char* p, String& out) {
 }
 
 const char* Scanner::number(const char* p) {
-  const char* start = p;
   if (p != end_ && *p == '-') ++p;
-  if (p == end_ || !isDigit(*p)) return fail(start, "Expecting value");
+  if (p == end_ || !isDigit(*p)) return fail(p, kInvalidValue);
   if (*p == '0') {
     ++p;
   } else {
     while (p != end_ && isDigit(*p)) ++p;
   }
-  // A fraction or exponent without digits is left for the caller, who finds no separator there.
-  if (end_ - p >= 2 && *p == '.' && isDigit(p[1])) {
+  if (p != end_ && *p == '.') {
     ++p;
+    if (p == end_ || !isDigit(*p)) return fail(p, "Miss fraction part in number.");
     while (p != end_ && isDigit(*p)) ++p;
   }
   if (p != end_ && (*p == 'e' || *p == 'E')) {
-    const char* e = p + 1;
-    if (e != end_ && (*e == '+' || *e == '-')) ++e;
-    if (e != end_ && isDigit(*e)) {
-      while (e != end_ && isDigit(*e)) ++e;
-      p = e;
-    }
+    ++p;
+    if (p != end_ && (*p == '+' || *p == '-')) ++p;
+    if (p == end_ || !isDigit(*p)) return fail(p, "Miss exponent in number.");
+    while (p != end_ && isDigit(*p)) ++p;
   }
   return p;
 }
 
 const char* Scanner::literal(const char* p) {
-  auto left = static_cast<std::size_t>(end_ - p);
-  if (left >= 4 && std::memcmp(p, "null", 4) == 0) return p + 4;
-  if (left >= 4 && std::memcmp(p, "true", 4) == 0) return p + 4;
-  if (left >= 5 && std::memcmp(p, "false", 5) == 0) return p + 5;
-  return fail(p, "Expecting value");
+  std::string_view word = *p == 'n' ? "null" : *p == 't' ? "true" : "false";
+  for (char c : word) {
+    if (p == end_ || *p != c) return fail(p, kInvalidValue);
+    ++p;
+  }
+  return p;
 }
 
 const char* Scanner::member(const char* p, String& key) {
-  if (p == end_ || *p != '"') return fail(p, "Expecting property name enclosed in double quotes");
+  if (p == end_ || *p != '"') return fail(p, "Missing a name for object member.");
   p = string(p, key);
   if (p == nullptr) return nullptr;
   p = skipSpace(p, end_);
-  if (p == end_ || *p != ':') return fail(p, "Expecting ':' delimiter");
+  if (p == end_ || *p != ':') return fail(p, "Missing a colon after a name of object member.");
   return skipSpace(p + 1, end_);
 }
 
 const char* Scanner::afterElement(const char* p, char close, bool& closed) {
   p = skipSpace(p, end_);
   if (p != end_ && *p == ',') return skipSpace(p + 1, end_);
-  if (p == end_ || *p != close) return fail(p, "Expecting ',' delimiter");
+  if (p == end_ || *p != close) {
+    return fail(p, close == '}' ? "Missing a comma or '}' after an object member."
+                                : "Missing a comma or ']' after an array element.");
+  }
   closed = true;
   return p + 1;
 }
 
+const char* Scanner::noValue(const char* at, std::size_t depth) {
+  return fail(at, depth == 0 ? kEmpty : kInvalidValue);
+}
+
 const char* Scanner::value(const char* p, std::size_t depth) {
-  if (p == end_) return fail(p, "Expecting value");
+  if (p == end_) return noValue(p, depth);
   switch (*p) {
     case '"': {
       String ignored;
@@ -256,26 +278,33 @@ const char* Scanner::value(const char* p, std::size_t depth) {
 bool Scanner::atEnd(const char* p) {
   p = skipSpace(p, end_);
   if (p == end_) return true;
-  fail(p, "Extra data");
+  fail(p, "The document root must not be followed by other values.");
   return false;
 }
 
-Error Scanner::error() const {
-  std::size_t line = 1;
-  std::size_t column = 1;
-  std::size_t chars = 0;
-  for (const char* p = begin_; p != at_; ++p) {
-    if ((byteAt(p) & 0xc0) == 0x80) continue;  // count characters, not bytes
-    ++chars;
-    ++column;
-    if (*p == '\n') {
-      ++line;
-      column = 1;
-    }
+// The predecessor decodes the text before it parses it; these are Python's words.
+std::string Scanner::brokenUtf8() const {
+  constexpr char kHex[] = "0123456789abcdef";
+  unsigned c = byteAt(at_);
+  std::size_t n = soundPart(at_, end_);
+  auto first = static_cast<std::size_t>(at_ - begin_);
+  std::string out = "'utf-8' codec can't decode byte";
+  if (n == 1) {
+    out += " 0x";
+    out += kHex[c >> 4];
+    out += kHex[c & 15];
+    out += " in position " + std::to_string(first);
+  } else {
+    out += "s in position " + std::to_string(first) + "-" + std::to_string(first + n - 1);
   }
-  return Error(ErrorCode::kInvalid, std::string(why_) + ": line " + std::to_string(line) +
-                                        " column " + std::to_string(column) + " (char " +
-                                        std::to_string(chars) + ")");
+  if (sequenceOf(c).length == 0) return out + ": invalid start byte";
+  return out + (at_ + n == end_ ? ": unexpected end of data" : ": invalid continuation byte");
+}
+
+Error Scanner::error() const {
+  if (why_ == kBrokenUtf8) return Error(ErrorCode::kInvalid, brokenUtf8());
+  return Error(ErrorCode::kInvalid,
+               "Parse error at offset " + std::to_string(at_ - begin_) + ": " + std::string(why_));
 }
 
 }  // namespace godwit::json::detail

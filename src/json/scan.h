@@ -100,21 +100,25 @@ class Scanner {
   const char* member(const char* p, String& key);
   [[nodiscard]] bool atEnd(const char* p);  // nothing but space follows; else a fault
 
-  const char* fail(const char* at, const char* why) {
+  const char* fail(const char* at, std::string_view why) {
     at_ = at;
     why_ = why;
     return nullptr;
   }
   const char* tooDeep(const char* at) { return fail(at, "Nesting is too deep"); }
-  // "Expecting value: line 1 column 1 (char 0)". REQUIRES a fault.
+  // The text ends at `at`, where a value should be; `depth` containers are open.
+  const char* noValue(const char* at, std::size_t depth);
+  // "Parse error at offset 0: Invalid value.", in bytes. REQUIRES a fault.
   [[nodiscard]] Error error() const;
 
  private:
+  [[nodiscard]] std::string brokenUtf8() const;
+
   const char* begin_;
   const char* end_;
   std::size_t max_depth_;
   const char* at_ = nullptr;
-  const char* why_ = nullptr;
+  std::string_view why_;
 };
 
 }  // namespace godwit::json::detail

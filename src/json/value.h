@@ -145,7 +145,7 @@ struct Limits {
 };
 
 // RFC 8259, strictly: UTF-8 checked, no trailing text, no lone surrogates, last of equal keys wins.
-// Error kInvalid with position: "Expecting ',' delimiter: line 1 column 5 (char 4)".
+// Error kInvalid with position: "Parse error at offset 4: Invalid value.".
 Result<Value> parse(std::string_view text, Limits limits = {});
 
 // Containers on the longest way down; 0 for a scalar.
