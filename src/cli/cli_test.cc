@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "cli/commands.h"
 #include "cli/invocation.h"
 #include "json/value.h"
 

@@ -2,6 +2,7 @@
 #include <ostream>
 #include <set>
 
+#include "cli/commands.h"
 #include "cli/context.h"
 #include "kinto/options.gen.h"
 

@@ -62,15 +62,6 @@ struct Understood {
 
 Understood understand(const std::vector<std::string>& arguments);
 
-struct Command {
-  std::string_view name;
-  std::string_view summary;
-};
-// In the order of the help.
-const std::vector<Command>& commands();
-// "user add" belongs to "user"; "" for a command that stands alone.
-std::string_view groupOf(std::string_view command);
-
 // An option of a command, as its help shows it.
 struct FlagText {
   std::string names;  // "-q,--quiet"

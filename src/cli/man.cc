@@ -1,5 +1,6 @@
 #include <ostream>
 
+#include "cli/commands.h"
 #include "cli/context.h"
 #include "kinto/options.gen.h"
 

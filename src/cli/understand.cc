@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/options.h"
+#include "cli/commands.h"
 #include "cli/exit_codes.h"
 #include "cli/invocation.h"
 #include "kinto/options.gen.h"
@@ -13,56 +14,19 @@ namespace {
 
 using Flag = kinto::SettingsInput::Flag;
 
-constexpr char kShortHelp[] =
-    "Godwit: a JSON store that speaks Kinto's HTTP API.\n"
-    "\n"
-    "  godwit up                         start the whole stack on http://127.0.0.1:8888/v1/\n"
-    "  godwit serve                      serve from an SQLite file on http://127.0.0.1:8888/v1/\n"
-    "  godwit serve --ini kinto.ini      serve what an existing Kinto configuration says\n"
-    "  godwit config check --ini kinto.ini    tell what is wrong with it\n"
-    "\n"
-    "commands:\n";
-
-std::string shortHelp() {
-  std::string text = kShortHelp;
-  for (const Command& c : commands()) {
-    std::string name(c.name);
-    name.resize(std::max<std::size_t>(name.size() + 2, 18), ' ');
-    text += "  " + name + std::string(c.summary) + "\n";
-  }
-  return text + "\nMore: godwit COMMAND --help; every setting: godwit config explain KEY\n";
-}
-
-std::string unknownCommand(const std::string& where, const std::string& word,
-                           const std::vector<std::string_view>& known) {
-  std::string_view near = nearest(word, known);
-  std::string text = "godwit: unknown command '" + where + word + "'";
-  text +=
-      near.empty() ? " (hint: godwit help)" : " (did you mean " + where + std::string(near) + "?)";
-  return text + "\n";
-}
-
-struct Group {
-  std::string_view name;
-  std::string_view summary;
-};
-constexpr Group kGroups[] = {{"config", "Look at the configuration"},
-                             {"user", "Manage accounts"},
-                             {"purge", "Forget what is old"}};
-
 class Grammar {
  public:
   Grammar() : app_("Godwit: a JSON store that speaks Kinto's HTTP API.", "godwit") {
     app_.require_subcommand(1);
     app_.set_version_flag("--version", std::string());  // handled before
-    std::map<std::string_view, CLI::App*> groups;
-    for (const Group& g : kGroups) {
-      groups[g.name] = app_.add_subcommand(std::string(g.name), std::string(g.summary));
-      groups[g.name]->require_subcommand(1);
+    std::map<std::string_view, CLI::App*> parents;
+    for (const Command& g : groups()) {
+      parents[g.name] = app_.add_subcommand(std::string(g.name), std::string(g.summary));
+      parents[g.name]->require_subcommand(1);
     }
     for (const Command& c : commands()) {
       std::string_view group = groupOf(c.name);
-      CLI::App* parent = group.empty() ? &app_ : groups.at(group);
+      CLI::App* parent = group.empty() ? &app_ : parents.at(group);
       std::string_view word = group.empty() ? c.name : c.name.substr(group.size() + 1);
       CLI::App* command = parent->add_subcommand(std::string(word), std::string(c.summary));
       describe(std::string(c.name), *command);
@@ -231,22 +195,10 @@ class Grammar {
                    is({"backup", "export"}) ? "Replace a file of that name" : "Do not ask");
     }
     if (is({"copy", "export"})) {
-      app.add_option(
-             "--from", in_.from,
-             name == "copy"
-                 ? "Store to read: sqlite:PATH or postgresql://... (else the configured one)"
-                 : "What to read: http://host:port/v1, unix:PATH, sqlite:PATH or "
-                   "postgresql://... (else the configured store)")
-          ->option_text("URL");
+      app.add_option("--from", in_.from, placeHelp(name, "read"))->option_text("URL");
     }
     if (is({"copy", "import"})) {
-      app.add_option(
-             "--to", in_.to,
-             name == "copy"
-                 ? "Store to write: sqlite:PATH or postgresql://... (else the configured one)"
-                 : "What to write: http://host:port/v1, unix:PATH, sqlite:PATH or "
-                   "postgresql://... (else the configured store)")
-          ->option_text("URL");
+      app.add_option("--to", in_.to, placeHelp(name, "write"))->option_text("URL");
     }
     if (is({"export", "import"})) {
       app.add_option("--auth", in_.auth,
@@ -316,6 +268,15 @@ class Grammar {
       app.add_option("service", in_.arguments, "Only this: server or agent")
           ->option_text("[SERVICE]");
     }
+  }
+
+  static std::string placeHelp(const std::string& command, const std::string& verb) {
+    if (command == "copy") {
+      return "Store to " + verb + ": sqlite:PATH or postgresql://... (else the configured one)";
+    }
+    return "What to " + verb +
+           ": http://host:port/v1, unix:PATH, sqlite:PATH or postgresql://... (else the configured "
+           "store)";
   }
 
   static bool isKintos(const std::string& name) {
@@ -417,50 +378,6 @@ class Grammar {
 
 }  // namespace
 
-const std::vector<Command>& commands() {
-  static const std::vector<Command> kCommands = {
-      {"up", "Start the stack: server, agent and supervisor, on one folder"},
-      {"reload", "Change to new settings or a new release without a failed request"},
-      {"status", "Show what the stack does"},
-      {"down", "Stop the stack"},
-      {"serve", "Serve the HTTP API"},
-      {"config check", "Tell what is wrong with the configuration"},
-      {"config show", "Print settings in force and where each comes from"},
-      {"config explain", "Explain a setting"},
-      {"config example", "Print a complete commented configuration file"},
-      {"health", "Ask a running server whether it works"},
-      {"init", "Write a configuration file to start from"},
-      {"start", "Serve, with Kinto's options and defaults"},
-      {"migrate", "Create or upgrade the database"},
-      {"create-user", "Create an account or change its password"},
-      {"user add", "Create an account"},
-      {"user passwd", "Change the password of an account"},
-      {"user list", "Print the accounts"},
-      {"user rm", "Remove an account"},
-      {"backup", "Back the database up while it is in use"},
-      {"restore", "Put a backup in the place of the database, or check it"},
-      {"copy", "Copy everything from one store to another"},
-      {"export", "Write a store or a running server as JSON lines"},
-      {"import", "Bring an export or a running server into a store or a running server"},
-      {"purge tombstones", "Forget what was deleted"},
-      {"purge history", "Forget old entries of the history"},
-      {"doctor", "Look for what is wrong, and say how to mend it"},
-      {"flush-cache", "Forget everything cached"},
-      {"purge-deleted", "Forget old tombstones"},
-      {"rebuild-quotas", "Count anew what buckets and collections hold"},
-      {"completion", "Print a completion script for a shell"},
-      {"man", "Print the manual page"},
-      {"version", "Print the version, the build and its libraries"},
-      {"help", "Explain a command"},
-  };
-  return kCommands;
-}
-
-std::string_view groupOf(std::string_view command) {
-  std::size_t space = command.find(' ');
-  return space == std::string_view::npos ? std::string_view() : command.substr(0, space);
-}
-
 std::vector<FlagText> flagsOf(std::string_view command) { return Grammar().flags(command); }
 
 Understood understand(const std::vector<std::string>& arguments) {
@@ -480,33 +397,10 @@ Understood understand(const std::vector<std::string>& arguments) {
     rest.emplace_back("--help");
     return understand(rest);
   }
-  if (first[0] != '-') {
-    std::vector<std::string_view> top;
-    std::map<std::string_view, std::vector<std::string_view>> under;
-    for (const Command& c : commands()) {
-      std::string_view group = groupOf(c.name);
-      if (group.empty()) {
-        top.push_back(c.name);
-      } else {
-        under[group].push_back(c.name.substr(group.size() + 1));
-      }
-    }
-    for (const Group& g : kGroups) top.push_back(g.name);
-    auto has = [](const auto& names, const std::string& word) {
-      return std::find(names.begin(), names.end(), word) != names.end();
-    };
-    if (!has(top, first)) {
-      u.code = kExitUsage;
-      u.err = unknownCommand("", first, top);
-      return u;
-    }
-    auto group = under.find(first);
-    if (group != under.end() && arguments.size() > 1 && arguments[1][0] != '-' &&
-        !has(group->second, arguments[1])) {
-      u.code = kExitUsage;
-      u.err = unknownCommand(first + " ", arguments[1], group->second);
-      return u;
-    }
+  if (std::string why = whyNoCommand(arguments); !why.empty()) {
+    u.code = kExitUsage;
+    u.err = std::move(why);
+    return u;
   }
   return Grammar().parse(arguments);
 }
