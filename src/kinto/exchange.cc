@@ -4,8 +4,8 @@
 
 #include "base/log.h"
 #include "kinto/app.h"
-#include "kinto/list_query.h"
 #include "kinto/operation.h"
+#include "kinto/page_token.h"
 
 namespace godwit::kinto {
 namespace {

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <array>
 
-#include "base/encoding.h"
 #include "base/text.h"
+#include "kinto/page_token.h"
+#include "kinto/projection.h"
+#include "kinto/query_value.h"
 #include "kinto/text.h"
 
 namespace godwit::kinto {
@@ -15,8 +17,7 @@ using store::Filter;
 using store::Op;
 
 constexpr std::string_view kMaxInteger = "9223372036854775808";  // 2^63
-constexpr std::int64_t kDayMs = 24LL * 3600 * 1000;
-// A page holds at most this many even when neither the request nor the settings say less.
+// What one request may ask the store to look at for each object.
 constexpr std::size_t kMaxFilters = 100;
 constexpr std::size_t kMaxSorts = 20;
 
@@ -47,67 +48,12 @@ bool isFieldName(std::string_view s) {
   });
 }
 
-bool startsWith(std::string_view s, std::string_view prefix) {
-  return s.substr(0, prefix.size()) == prefix;
-}
-
-bool hasNul(const Value& v) {
-  switch (v.kind()) {
-    case json::Kind::kString:
-      return v.asString().find('\0') != std::string::npos;
-    case json::Kind::kArray:
-      return std::any_of(v.asArray().begin(), v.asArray().end(), hasNul);
-    case json::Kind::kObject:
-      return std::any_of(v.asObject().begin(), v.asObject().end(), [](const auto& m) {
-        return m.first.find('\0') != std::string::npos || hasNul(m.second);
-      });
-    default:
-      return false;
-  }
-}
-
 // One parameter with its value in the form the schema asks for.
 struct Parameter {
   std::string name;
   Value value;
   bool typed = false;  // passed through one of the schema's own fields
 };
-
-std::optional<Value> wholeNumber(const Value& v) {
-  if (v.isInteger()) return v;
-  if (v.isNumber()) {
-    double d = v.asDouble();
-    if (d > -9.2e18 && d < 9.2e18) return Value(static_cast<std::int64_t>(d));
-    return std::nullopt;
-  }
-  if (v.isBool()) return Value(v.asBool() ? 1 : 0);
-  if (v.isString()) {
-    std::string_view text = trim(v.asString());
-    std::string_view digits = text;
-    if (!digits.empty() && (digits.front() == '-' || digits.front() == '+'))
-      digits.remove_prefix(1);
-    if (!isDigits(digits)) return std::nullopt;
-    while (digits.size() > 1 && digits.front() == '0') digits.remove_prefix(1);
-    std::string number = text.front() == '-' && digits != "0" ? "-" : "";
-    return Value::numberFromText(number + std::string(digits));
-  }
-  return std::nullopt;
-}
-
-bool isEmptyValue(const Value& v) {
-  switch (v.kind()) {
-    case json::Kind::kNull:
-      return true;
-    case json::Kind::kString:
-      return v.asString().empty();
-    case json::Kind::kArray:
-      return v.asArray().empty();
-    case json::Kind::kObject:
-      return v.asObject().empty();
-    default:
-      return false;
-  }
-}
 
 // The schema's integer fields: 0 <= v <= 2^63. An empty value counts as not given.
 void coerceInteger(Parameter& p, std::vector<Problem>& problems) {
@@ -139,28 +85,6 @@ void coerceString(Parameter& p, std::vector<Problem>& problems) {
     return;
   }
   p.typed = true;
-}
-
-std::vector<std::string> commaList(std::string_view text) {
-  std::vector<std::string> out;
-  for (std::string_view part : split(text, ',')) {
-    if (!part.empty()) out.emplace_back(part);
-  }
-  return out;
-}
-
-// A whole number, or one between quotes, from 0 to a day from now.
-std::optional<Value> timestampOf(const Value& v, std::int64_t now_ms) {
-  std::optional<std::int64_t> n;
-  if (v.isString()) {
-    std::string_view s = v.asString();
-    if (s.size() > 2 && s.front() == '"' && s.back() == '"') s = s.substr(1, s.size() - 2);
-    if (isDigits(s)) n = toInt(s);
-  } else if (auto whole = v.isNull() ? std::nullopt : wholeNumber(v)) {
-    n = whole->toInt();
-  }
-  if (!n || *n < 0 || *n >= now_ms + kDayMs) return std::nullopt;
-  return Value(*n);
 }
 
 std::string likePattern(const std::string& text) {
@@ -227,10 +151,10 @@ void Parser::typeParameters(const QueryPairs& pairs) {
       continue;
     }
     Parameter p{name, {}, false};
-    if (startsWith(name, "contains_")) {
+    if (name.starts_with("contains_")) {
       p.value = nativeValue(text);
       if (!p.value.isArray()) p.value = Value(json::Array{std::move(p.value)});
-    } else if (startsWith(name, "in_") || startsWith(name, "exclude_")) {
+    } else if (name.starts_with("in_") || name.starts_with("exclude_")) {
       json::Array items;
       for (const std::string& item : commaList(text)) items.push_back(nativeValue(item));
       p.value = Value(std::move(items));
@@ -251,7 +175,7 @@ void Parser::typeParameters(const QueryPairs& pairs) {
 
 void Parser::addFilter(const Parameter& p) {
   std::string param(trim(p.name));
-  if (startsWith(param, "_")) {
+  if (param.starts_with("_")) {
     if (param != "_since" && param != "_to" && param != "_before") {
       if (param == "_limit") limit_ = p.value;
       if (param == "_token" && p.value.isString()) token_ = p.value.asString();
@@ -273,7 +197,7 @@ void Parser::addFilter(const Parameter& p) {
   filter.field = param;
   filter.value = p.value;
   for (const Keyword& keyword : kKeywords) {
-    if (startsWith(param, keyword.prefix) && isFieldName(param.substr(keyword.prefix.size()))) {
+    if (param.starts_with(keyword.prefix) && isFieldName(param.substr(keyword.prefix.size()))) {
       filter.op = keyword.op;
       filter.field = param.substr(keyword.prefix.size());
       break;
@@ -333,8 +257,8 @@ void Parser::addSort() {
   bool ordered = std::find(sort_.begin(), sort_.end(), resource_.order_by) != sort_.end();
   for (const std::string& item : sort_) {
     std::string_view field = trim(item);
-    bool descending = startsWith(field, "-");
-    if (descending || startsWith(field, "+")) field.remove_prefix(1);
+    bool descending = field.starts_with("-");
+    if (descending || field.starts_with("+")) field.remove_prefix(1);
     if (!isFieldName(field)) continue;
     if (!resource_.knows(field)) {
       if (!late_) {
@@ -407,23 +331,6 @@ void Parser::addToken() {
   }
 }
 
-std::vector<std::string> checkedFields(std::vector<std::string> fields, const Resource& resource,
-                                       std::optional<Problem>& late) {
-  if (fields.empty()) return fields;
-  std::string unknown;
-  for (const std::string& field : fields) {
-    if (resource.knows(field)) continue;
-    if (!unknown.empty()) unknown += ',';
-    unknown += field.substr(0, field.find('.'));
-  }
-  if (!unknown.empty() && !late) {
-    late.emplace("body", "Invalid _fields parameter", "Fields " + unknown + " do not exist");
-  }
-  fields.emplace_back("id");
-  fields.emplace_back("last_modified");
-  return fields;
-}
-
 ListQuery Parser::parse(const QueryPairs& pairs) {
   typeParameters(pairs);
   if (!problems_.empty()) return std::move(out_);
@@ -437,94 +344,11 @@ ListQuery Parser::parse(const QueryPairs& pairs) {
 
 }  // namespace
 
-std::optional<PageToken> readPageToken(std::string_view token) {
-  auto text = base64Decode(token);
-  if (!text) return std::nullopt;
-  auto parsed = json::parse(*text, json::Limits(32));
-  if (!parsed) return std::nullopt;
-  const Value* last = parsed->get("last_object");
-  const Value* offset = parsed->get("offset");
-  const Value* nonce = parsed->get("nonce");
-  if (!last || !last->isObject() || !offset || !offset->toInt() || !nonce || !nonce->isString()) {
-    return std::nullopt;
-  }
-  PageToken out;
-  out.last_object = *last;
-  out.offset = *offset->toInt();
-  out.nonce = nonce->asString();
-  return out;
-}
-
-std::string makePageToken(const std::vector<store::Sort>& sort, const Value& last_object,
-                          std::int64_t offset, std::string_view nonce) {
-  json::Object last;
-  for (const store::Sort& s : sort) {
-    if (const Value* value = findNested(last_object, s.field)) last.set(s.field, *value);
-  }
-  std::string text = "{\"last_object\":";
-  json::dumpTo(text, Value(std::move(last)));
-  text += ",\"offset\":" + std::to_string(offset) + ",\"nonce\":";
-  json::dumpString(text, nonce);
-  text += '}';
-  return base64Encode(text);
-}
-
 ListQuery parseListQuery(const QueryPairs& pairs, const Resource& resource, const Config& config,
                          bool with_fields, std::int64_t now_ms, std::vector<Problem>& problems,
                          std::optional<Problem>& late) {
   Parser parser(resource, config, with_fields, now_ms, problems, late);
   return parser.parse(pairs);
-}
-
-std::vector<std::string> parseFields(const QueryPairs& pairs, const Resource& resource,
-                                     std::optional<Problem>& late) {
-  for (const auto& [name, text] : pairs) {
-    if (name == "_fields") return checkedFields(commaList(text), resource, late);
-  }
-  return {};
-}
-
-const Value* findNested(const Value& object, std::string_view path) {
-  if (const Value* direct = object.get(path)) return direct;
-  // Keys may hold dots themselves: the longest beginning that is a key wins.
-  for (auto dot = path.rfind('.'); dot != std::string_view::npos && dot > 0;
-       dot = path.rfind('.', dot - 1)) {
-    if (const Value* inner = object.get(path.substr(0, dot))) {
-      return inner->isObject() ? findNested(*inner, path.substr(dot + 1)) : nullptr;
-    }
-  }
-  return nullptr;
-}
-
-namespace {
-
-Value merged(const Value& a, const Value& b) {
-  if (!a.isObject() || !b.isObject()) return a;
-  Value out = b;
-  for (const auto& [key, value] : a.asObject()) {
-    const Value* other = out.get(key);
-    out.asObject().set(key, other ? merged(value, *other) : value);
-  }
-  return out;
-}
-
-}  // namespace
-
-Value project(const Value& object, const std::vector<std::string>& fields) {
-  Value out = Value::object();
-  for (const std::string& field : fields) {
-    auto dot = field.find('.');
-    std::string root = field.substr(0, dot);
-    const Value* value = object.get(root);
-    if (dot == std::string::npos || (value && !value->isObject())) {
-      if (value) out.asObject().set(root, *value);
-    } else if (value) {
-      Value inner = project(*value, {field.substr(dot + 1)});
-      const Value* before = out.get(root);
-      out.asObject().set(root, before ? merged(inner, *before) : inner);
-    }
-  }
-  return out;
 }
 
 }  // namespace godwit::kinto

@@ -26,33 +26,11 @@ struct ListQuery {
   ListQuery() = default;
 };
 
-struct PageToken {
-  json::Value last_object;  // an object
-  std::int64_t offset = 0;
-  std::string nonce;
-};
-
-// nullopt when it is not what makePageToken() makes.
-std::optional<PageToken> readPageToken(std::string_view token);
-// base64 of {"last_object":{sort fields},"offset":n,"nonce":...}.
-std::string makePageToken(const std::vector<store::Sort>& sort, const json::Value& last_object,
-                          std::int64_t offset, std::string_view nonce);
-
 // Reads the query string of a list request. What breaks the schema goes to `problems`, reported
 // before preconditions; what merely makes no sense as filter, sort or token goes to `late` (the
 // first only), reported after them. `with_fields`: _fields is understood (GET).
 ListQuery parseListQuery(const QueryPairs& pairs, const Resource& resource, const Config& config,
                          bool with_fields, std::int64_t now_ms, std::vector<Problem>& problems,
                          std::optional<Problem>& late);
-
-// The _fields of an object GET, with id and last_modified added; `late` as above.
-std::vector<std::string> parseFields(const QueryPairs& pairs, const Resource& resource,
-                                     std::optional<Problem>& late);
-
-// Only the (dotted) fields named.
-json::Value project(const json::Value& object, const std::vector<std::string>& fields);
-
-// A value by dotted path; a literal key with dots wins. nullptr when absent.
-const json::Value* findNested(const json::Value& object, std::string_view path);
 
 }  // namespace godwit::kinto

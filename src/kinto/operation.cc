@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "kinto/call.h"
 #include "kinto/ids.h"
+#include "kinto/projection.h"
 #include "kinto/text.h"
 
 namespace godwit::kinto {

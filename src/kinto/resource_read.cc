@@ -1,6 +1,8 @@
 #include "base/random.h"
 #include "kinto/app.h"
 #include "kinto/exchange.h"
+#include "kinto/page_token.h"
+#include "kinto/projection.h"
 #include "kinto/render.h"
 #include "kinto/resource_run.h"
 #include "kinto/text.h"
@@ -29,7 +31,7 @@ void ResourceRun::answerObject(const store::Object& object, const store::Permiss
 
 Task<bool> ResourceRun::getObject() {
   if (!co_await load()) co_return false;
-  if (!co_await authorizeObject()) co_return false;
+  if (!authorizeObject()) co_return false;
   bool missing = !op_.loaded.object.has_value();
   // A record cannot outlive its collection: only a missing one leaves that question open.
   if (missing && !co_await loadAbove()) co_return false;
@@ -70,15 +72,6 @@ json::Value ResourceRun::shownAs(const store::Object& object) const {
 }
 
 Task<bool> ResourceRun::countList() {
-  if (!co_await load()) co_return false;
-  if (!co_await authorizeList()) co_return false;
-  if (!co_await loadAbove()) co_return false;
-  if (!reportProblems()) co_return false;
-  if (op_.invalid_parent) co_return noParent();
-  if (!co_await listTimestamp()) co_return false;
-  if (notModified(op_.list_timestamp)) co_return true;
-  if (!co_await checkUnmodified(true, nullptr)) co_return false;
-  if (!reportLate()) co_return false;
   std::uint64_t matching = 0;
   if (resource_.compute) {
     auto found = co_await find(op_.list.query);
@@ -125,15 +118,6 @@ void ResourceRun::nextPage(const store::Object& last, std::int64_t offset, std::
 }
 
 Task<bool> ResourceRun::getList() {
-  if (!co_await load()) co_return false;
-  if (!co_await authorizeList()) co_return false;
-  if (!co_await loadAbove()) co_return false;
-  if (!reportProblems()) co_return false;
-  if (op_.invalid_parent) co_return noParent();
-  if (!co_await listTimestamp()) co_return false;
-  if (notModified(op_.list_timestamp)) co_return true;
-  if (!co_await checkUnmodified(true, nullptr)) co_return false;
-  if (!reportLate()) co_return false;
   // One more than the page tells whether there is another.
   std::uint64_t limit = op_.list.limit;
   op_.list.query.limit = limit + 1;

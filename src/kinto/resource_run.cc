@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/clock.h"
 #include "kinto/app.h"
 #include "kinto/exchange.h"
 #include "kinto/render.h"
@@ -18,30 +17,42 @@ ResourceRun::ResourceRun(store::Session& session, Call& call)
       resource_(*op_.resource),
       config_(call.config()) {}
 
+// What all requests on a list, and all changes of an object, begin with stands here: as a step of
+// its own it would cost each of them one more frame.
 Task<bool> ResourceRun::run() {
+  Method method = call_.method;
+  bool reads = method == Method::kGet || method == Method::kHead;
   if (op_.plural) {
-    switch (call_.method) {
-      case Method::kPost:
-        co_return co_await post();
-      case Method::kDelete:
-        co_return co_await deleteList();
-      case Method::kHead:
-        if (!call_.route->head_is_get) co_return co_await countList();
-        [[fallthrough]];
-      default:
-        co_return co_await getList();
-    }
+    if (method == Method::kPost) co_return co_await post();
+    if (!co_await load()) co_return false;
+    if (!co_await authorizeList()) co_return false;
+    if (!co_await loadAbove()) co_return false;
+    if (!reportProblems()) co_return false;
+    if (op_.invalid_parent) co_return noParent();
+    if (!co_await listTimestamp()) co_return false;
+    if (reads && notModified(op_.list_timestamp)) co_return true;
+    if (!co_await checkUnmodified(true, nullptr)) co_return false;
+    if (!reportLate()) co_return false;
+    if (method == Method::kDelete) co_return co_await deleteList();
+    bool counts = method == Method::kHead && !call_.route->head_is_get;
+    if (counts) co_return co_await countList();
+    co_return co_await getList();
   }
-  switch (call_.method) {
-    case Method::kPut:
-      co_return co_await put();
-    case Method::kPatch:
-      co_return co_await patch();
-    case Method::kDelete:
-      co_return co_await deleteObject();
-    default:
-      co_return co_await getObject();
-  }
+  if (reads) co_return co_await getObject();
+  bool puts = method == Method::kPut;
+  if (!co_await load()) co_return false;
+  bool exists = op_.loaded.object.has_value();
+  if (!exists && !co_await loadAbove()) co_return false;
+  if (!authorizeObject()) co_return false;
+  if (!reportProblems()) co_return false;
+  if (op_.invalid_id) co_return refuseId();
+  if (puts && op_.invalid_parent) co_return noParent();
+  if (!puts && !exists) co_return notFound();
+  const store::Object* existing = exists ? &*op_.loaded.object : nullptr;
+  if (!co_await checkUnmodified(exists, existing)) co_return false;
+  if (puts) co_return co_await put();
+  if (method == Method::kPatch) co_return co_await patch();
+  co_return co_await deleteObject();
 }
 
 bool ResourceRun::failed(const Error& error) {
@@ -145,7 +156,7 @@ bool ResourceRun::granted(const Grants& grants) const {
   return false;
 }
 
-Task<bool> ResourceRun::authorizeObject() {
+bool ResourceRun::authorizeObject() {
   bool exists = op_.loaded.object.has_value();
   const Grants* needed = nullptr;
   switch (call_.method) {
@@ -164,7 +175,7 @@ Task<bool> ResourceRun::authorizeObject() {
     default:
       needed = &resource_.object_read;
   }
-  co_return granted(*needed) || refuse();
+  return granted(*needed) || refuse();
 }
 
 Task<bool> ResourceRun::authorizeList() {
@@ -216,113 +227,6 @@ Task<bool> ResourceRun::findShared(const Grants& grants, const char* permission)
   co_return true;
 }
 
-Task<bool> ResourceRun::listTimestamp() {
-  if (op_.list_timestamp != 0) co_return true;
-  if (resource_.compute) {
-    // Made anew for every request, so no copy a client has can be known to be current.
-    op_.list_timestamp = call_.exchange.started_ms;
-    co_return true;
-  }
-  auto timestamp = co_await s_.timestamp(op_.ref);
-  if (!timestamp.ok()) {
-    if (timestamp.error().code == ErrorCode::kNeedsWrite && config_.readonly) {
-      setError(call_.answer, 503, kErrnoBackend,
-               "Resource timestamp cannot be written. Plural endpoint must be hit at least once "
-               "from a writable instance.");
-      call_.answer.header("Retry-After", config_.retry_after_seconds);
-      co_return false;
-    }
-    co_return failed(timestamp.error());
-  }
-  op_.list_timestamp = *timestamp;
-  co_return true;
-}
-
-bool ResourceRun::notModified(store::Timestamp current) {
-  if (op_.if_none_match.kind != Precondition::Kind::kTimestamp ||
-      op_.if_none_match.timestamp != current) {
-    return false;
-  }
-  call_.answer.clear();
-  call_.answer.status = 304;
-  call_.answer.content_type = {};
-  addTimestamp(call_.answer, current);
-  return true;
-}
-
-Task<bool> ResourceRun::checkUnmodified(bool exists, const store::Object* object) {
-  const Precondition& match = op_.if_match;
-  bool always = op_.if_none_match.star() && exists;
-  if (!always) {
-    if (match.absent()) co_return true;
-    always = !exists;
-    if (exists && match.star()) co_return true;
-  }
-  store::Timestamp current = 0;
-  if (object) {
-    current = object->last_modified;
-  } else {
-    if (!co_await listTimestamp()) co_return false;
-    current = op_.list_timestamp;
-  }
-  if (!always && match.timestamp == current) co_return true;
-  std::string details;
-  if (object) {
-    details = "{\"existing\":";
-    renderObject(details, *object);
-    details += '}';
-  }
-  setError(call_.answer, 412, kErrnoModified, "Resource was modified meanwhile", details);
-  addTimestamp(call_.answer, current);
-  co_return false;
-}
-
-// How long strangers may cache, by settings and by the collection's own wish.
-std::optional<std::int64_t> ResourceRun::cacheSeconds() const {
-  const auto& settings = config_.cache_expires;
-  std::optional<std::int64_t> seconds;
-  if (!resource_.parent_must_exist) {
-    auto own = settings.find(resource_.name);
-    if (own != settings.end() && own->second != 0) seconds = own->second;
-    return seconds;
-  }
-  if (!settings.empty()) {
-    std::string bucket(call_.params.get("bucket_id"));
-    std::string collection(call_.params.get("collection_id"));
-    const std::string keys[] = {bucket + "." + collection + "." + resource_.name,
-                                bucket + "." + resource_.name, resource_.name,
-                                bucket + "_" + collection + "_" + resource_.name,
-                                bucket + "_" + resource_.name};
-    for (const std::string& key : keys) {
-      if (auto it = settings.find(key); it != settings.end()) {
-        seconds = it->second;
-        break;
-      }
-    }
-  }
-  if (op_.above && op_.above->data.find("\"cache_expires\"") != std::string::npos) {
-    json::Value above = documentOf(*op_.above);
-    const json::Value* expires = above.get("cache_expires");
-    if (auto n = expires ? expires->toInt() : std::nullopt) {
-      std::int64_t floor = seconds && *seconds != 0 ? *seconds : -1;
-      seconds = std::max(floor, *n);
-    }
-  }
-  return seconds;
-}
-
-Task<bool> ResourceRun::addCacheHeaders() {
-  if (!call_.identity) {
-    if (!co_await loadAbove()) co_return false;
-    if (auto seconds = cacheSeconds()) {
-      allowCaching(call_.answer, *seconds, call_.app().clock().nowMs());
-      co_return true;
-    }
-  }
-  call_.answer.header("Cache-Control", "no-cache, no-store");
-  co_return true;
-}
-
 bool ResourceRun::noParent() {
   const std::string& above = op_.uris[resource_.depth - 1];
   setNotFound(call_.answer, kErrnoMissingResource, above.substr(above.rfind('/') + 1),
@@ -340,6 +244,10 @@ bool ResourceRun::refuseId() {
 bool ResourceRun::refuseField(std::string name, std::string description) {
   setInvalid(call_.answer, {Problem("body", std::move(name), std::move(description))});
   return false;
+}
+
+bool ResourceRun::refuseOtherId() {
+  return refuseField("id", "Object id does not match existing object");
 }
 
 store::Permissions ResourceRun::storedPermissions() const {

@@ -24,7 +24,7 @@ class ResourceRun {
   // --- resource_run.cc: who may
   Task<bool> load();
   Task<bool> loadAbove();  // the parent object where it must exist; 404 without
-  Task<bool> authorizeObject();
+  bool authorizeObject();
   Task<bool> authorizeList();
   Task<bool> findShared(const Grants& grants, const char* permission);
   [[nodiscard]] bool granted(const Grants& grants) const;
@@ -36,8 +36,9 @@ class ResourceRun {
   bool noParent();  // an ancestor's id is none; a '*' must never be taken for a pattern
   bool refuseId();
   bool refuseField(std::string name, std::string description);
+  bool refuseOtherId();  // in the body than in the path
 
-  // --- preconditions and headers
+  // --- resource_conditions.cc
   Task<bool> checkUnmodified(bool exists, const store::Object* object);
   bool notModified(store::Timestamp current);
   Task<bool> listTimestamp();
@@ -56,19 +57,22 @@ class ResourceRun {
   // --- resource_write.cc
   Task<bool> post();
   Task<bool> put();
-  Task<bool> patch();
-  Task<bool> deleteObject();
-  Task<bool> deleteList();
   Task<bool> write(Draft& draft, store::Object& written, store::Permissions& permissions);
+  void replacePermissions(Draft& draft);
+  [[nodiscard]] bool endsHere() const;
+  [[nodiscard]] Event makeEvent(Action action, const store::Object& object) const;
+
+  // --- resource_patch.cc
+  Task<bool> patch();
   bool patchDocument(Draft& draft, json::Value& applied);
   bool patchWithOperations(Draft& draft, json::Value& document, json::Value& applied);
-  void replacePermissions(Draft& draft);
   void mergePermissions(Draft& draft);
   void answerPatched(const store::Object& written, const json::Value& applied,
                      const json::Value& before);
-  [[nodiscard]] bool endsHere() const;
-  Task<bool> changed(const Event& event);
-  [[nodiscard]] Event makeEvent(Action action, const store::Object& object) const;
+
+  // --- resource_delete.cc
+  Task<bool> deleteObject();
+  Task<bool> deleteList();
 
   [[nodiscard]] store::Permissions storedPermissions() const;
   [[nodiscard]] bool mayWriteDirectly(const store::Permissions& permissions) const;

@@ -6,8 +6,8 @@
 
 #include "auth/hmac.h"
 #include "base/encoding.h"
+#include "base/text.h"
 #include "json/patch.h"
-#include "kinto/text.h"
 #include "store/memory/memory.h"
 #include "store/sqlite/sqlite.h"
 
