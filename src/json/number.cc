@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstdint>
 #include <cstring>
+#include <limits>
+#include <system_error>
 
 namespace godwit::json::detail {
 namespace {
@@ -103,6 +105,17 @@ int compareNumbers(std::string_view a, std::string_view b) {
     r = compareDigits(x, y);
   }
   return x.negative ? -r : r;
+}
+
+bool exceedsDouble(std::string_view number) {
+  // The largest double is 0.17976931348623157 * 10^309.
+  constexpr std::int64_t kLargest = std::numeric_limits<double>::max_exponent10 + 1;
+  Decimal d = decompose(number);
+  if (d.isZero() || d.scale < kLargest) return false;
+  if (d.scale > kLargest) return true;
+  double value = 0;
+  return std::from_chars(number.data(), number.data() + number.size(), value).ec ==
+         std::errc::result_out_of_range;
 }
 
 }  // namespace godwit::json::detail

@@ -1,6 +1,9 @@
 #include "json/scan.h"
 
 #include <cstring>
+#include <limits>
+
+#include "json/number.h"
 
 namespace godwit::json::detail {
 namespace {
@@ -190,6 +193,8 @@ const char* Scanner::string(const char* p, String& out) {
 }
 
 const char* Scanner::number(const char* p) {
+  const char* start = p;
+  bool scaled = false;
   if (p != end_ && *p == '-') ++p;
   if (p == end_ || !isDigit(*p)) return fail(p, kInvalidValue);
   if (*p == '0') {
@@ -206,7 +211,13 @@ const char* Scanner::number(const char* p) {
     ++p;
     if (p != end_ && (*p == '+' || *p == '-')) ++p;
     if (p == end_ || !isDigit(*p)) return fail(p, "Miss exponent in number.");
+    scaled = end_ - p > 2 && isDigit(p[1]) && isDigit(p[2]);
     while (p != end_ && isDigit(*p)) ++p;
+  }
+  // A client would read infinity, and PostgreSQL answer hundreds of digits.
+  if ((scaled || p - start > std::numeric_limits<double>::max_exponent10) &&
+      exceedsDouble({start, static_cast<std::size_t>(p - start)})) {
+    return fail(start, "Number too big to be stored in double.");
   }
   return p;
 }

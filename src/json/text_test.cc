@@ -124,7 +124,7 @@ class Generator {
     std::string s = pick(2) != 0 ? "-" : "";
     s += pick(3) != 0 ? std::to_string(1 + pick(100'000)) : "0";
     if (pick(3) == 0) s += "." + std::to_string(pick(10'000));
-    if (pick(4) == 0) s += "e" + std::to_string(pick(400));
+    if (pick(4) == 0) s += "e" + std::to_string(pick(300));
     return s;
   }
   std::string string() {
