@@ -331,7 +331,7 @@ void App::storageFailed(Call& call, const Error& error) const {
 
 void App::complete(Call& call) const {
   Answer& answer = call.answer;
-  if (call.operation && call.operation->list.deprecated_to && answer.status < 400) {
+  if (call.operation && call.operation->list.deprecated_to) {
     answer.header("Alert",
                   alertJson("soft-eol", "_to is now deprecated, you should use _before instead",
                             "https://kinto.readthedocs.io/en/2.4.0/api/"
