@@ -37,6 +37,7 @@ Result<std::string> firstIni(const Context& context, const StackPlaces& places) 
        {"godwit.status_supervisor", places.control},
        {"includes", "kinto.plugins.default_bucket"},
        {"userid_hmac_secret", *secret},
+       {"default_bucket_hmac_secret", *secret},
        {"multiauth.policies", "basicauth"}});
 }
 

@@ -635,7 +635,7 @@ constexpr OptionDef kOptions[] = {
      .fallback = "", .has_fallback = true,
      .section = "Plugins",
      .secret = true,
-     .help = "default_bucket: secret from which bucket ids are made; userid_hmac_secret when not set."},
+     .help = "default_bucket: secret from which bucket ids are made. Not set, they are made with an empty one, as Kinto does; setting it later gives every user another bucket."},
     {.key = "account_cache_ttl_seconds",
      .type = OptionType::kDuration,
      .fallback = "30", .has_fallback = true,

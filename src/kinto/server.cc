@@ -45,6 +45,7 @@ Result<void> fillDefaults(const Settings& settings, Config& config, bool make_se
   auto secret = keptSecret(*folder + "/userid_hmac_secret");
   if (!secret.ok()) return std::move(secret).error();
   config.userid_hmac_secret = std::move(*secret);
+  config.raw.emplace("default_bucket_hmac_secret", config.userid_hmac_secret);
   return {};
 }
 

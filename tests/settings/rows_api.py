@@ -147,6 +147,14 @@ row("default_bucket_hmac_secret", {"default_bucket_hmac_secret": "other"}, lambd
         "sha256").hexdigest()[:32])), base={"includes": "default_bucket"})
 
 
+@check("default_bucket_hmac_secret")
+def unset_it_is_an_empty_key_as_in_databases_of_the_predecessor():
+    with Instance({**PLAIN, "includes": "default_bucket"}) as s:
+        user = s.hello("a:b")["user"]
+        digest = hmac.new(b"", user["id"].encode(), "sha256").hexdigest()
+        assert user["bucket"] == str(uuid.UUID(digest[:32])), user
+
+
 def history(settings, want, base=None):
     def look(s):
         s.seed(1)

@@ -60,7 +60,7 @@ class DefaultBucketPlugin final : public Plugin {
 
   Result<void> setUp(Setup& setup) override {
     const Config& config = setup.config();
-    secret_ = config.text("default_bucket_hmac_secret", config.userid_hmac_secret);
+    secret_ = config.text("default_bucket_hmac_secret", "");
     setup.addCapability(
         "default_bucket",
         R"({"description":"The default bucket is an alias for a personal bucket where )"
