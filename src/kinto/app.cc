@@ -331,7 +331,8 @@ void App::storageFailed(Call& call, const Error& error) const {
 
 void App::complete(Call& call) const {
   Answer& answer = call.answer;
-  if (call.operation && call.operation->list.deprecated_to) {
+  bool read_query = answer.status < 400 || answer.status == 400 || answer.status == 412;
+  if (call.operation && call.operation->list.deprecated_to && read_query) {
     answer.header("Alert",
                   alertJson("soft-eol", "_to is now deprecated, you should use _before instead",
                             "https://kinto.readthedocs.io/en/2.4.0/api/"
