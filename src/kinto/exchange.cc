@@ -32,6 +32,8 @@ Exchange::Exchange(const App& a, const http::Request& r, Reactor& home, Deadline
   started_ms = a.clock().nowMs();
 }
 
+std::int64_t Exchange::tookMs() const { return app.clock().nowMs() - started_ms; }
+
 const auth::Identity* Exchange::identityOf(std::string_view authorization) const {
   if (sender.authorization == authorization) return sender.identity ? &*sender.identity : nullptr;
   for (const Known& k : others) {

@@ -64,6 +64,8 @@ struct Exchange {
   store::Mode mode = store::Mode::kPoint;
 
   void start();
+  // Milliseconds since the request arrived.
+  [[nodiscard]] std::int64_t tookMs() const;
   // Where a nested call finds its user. Only values resolved before the work are known.
   [[nodiscard]] const auth::Identity* identityOf(std::string_view authorization) const;
 

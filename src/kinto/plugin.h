@@ -75,7 +75,8 @@ class Plugin {
     kHello = 8,
     kAnswered = 16,
     kBeforeCascade = 32,
-    kBeforeCommit = 64
+    kBeforeCommit = 64,
+    kTimesStores = 128  // no hook: the calls to the stores are to be timed (StoreMeter)
   };
 
   virtual ~Plugin() = default;

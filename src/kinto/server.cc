@@ -4,11 +4,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <iterator>
 
 #include "base/encoding.h"
 #include "base/log.h"
+#include "base/os_error.h"
 #include "kinto/admin.h"
 #include "kinto/app.h"
 #include "kinto/configure.h"
@@ -87,6 +90,22 @@ void report(const http::DrainReport& drained) {
                                       {"connections_closed", drained.connections_closed}});
 }
 
+Result<void> listenAt(http::Server& server, const std::string& url, std::string_view setting) {
+  auto listening = server.listen(url);
+  if (listening.ok()) return {};
+  Error why = std::move(listening).error();
+  auto because = [&why](int err) { return why.message.ends_with(errnoText(err)); };
+  if (because(EADDRINUSE)) {
+    why.message += " (hint: something listens there already; " + std::string(setting) +
+                   " names another place)";
+  } else if (because(EACCES)) {
+    why.message += " (hint: ports below 1024 need root, or CAP_NET_BIND_SERVICE)";
+  } else if (because(EADDRNOTAVAIL)) {
+    why.message += " (hint: this machine has no such address)";
+  }
+  return why;
+}
+
 // hello's "config": which file this runs on.
 std::string describeFile(const std::string& path) {
   struct stat info {};
@@ -132,17 +151,28 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
   const bool measured = !admin_url->empty();
   ServerMetrics metrics;
   http::Server server(serverOptionsFrom(settings));
-  GODWIT_TRY(server.listen(url));
-  if (!admin_url->empty()) GODWIT_TRY(server.listen(*admin_url));
+  GODWIT_TRY(listenAt(server, url, "--port or godwit.port"));
+  if (!admin_url->empty()) GODWIT_TRY(listenAt(server, *admin_url, "godwit.admin_listen"));
   // Sockets may need root, files must belong to whom we run as.
   GODWIT_TRY(dropPrivileges(settings.getString("godwit.uid"), settings.getString("godwit.gid")));
   auto stores = openStores(settings);
-  if (!stores.ok()) return std::move(stores).error();
+  if (!stores.ok()) {
+    Error why = std::move(stores).error();
+    std::string& last = why.detail.empty() ? why.message : why.detail;
+    if (last.find("(hint:") == std::string::npos) last += " (hint: godwit doctor looks closer)";
+    return why;
+  }
 
   StoreMeter meter;
+  App::Parts parts;
+  parts.plugins = choosePlugins(config, &meter);
+  const bool timed = std::any_of(parts.plugins.begin(), parts.plugins.end(), [](const auto& p) {
+    return (p->hooks() & Plugin::kTimesStores) != 0;
+  });
   MeteredBackend metered(*stores->backend, meter);
-  MeteredCache cache(*stores->cache, meter);
-  MeasuredBackend backend(metered, metrics);
+  MeteredCache metered_cache(*stores->cache, meter);
+  store::Backend& storage = timed ? metered : *stores->backend;
+  MeasuredBackend backend(storage, metrics);
   if (measured) server.useMetrics(metrics);
   std::unique_ptr<Admin> admin;
   if (!admin_url->empty()) {
@@ -150,10 +180,8 @@ Result<void> serve(const Settings& settings, const ServeOptions& options) {
                                                  stores->place, options.surroundings});
   }
 
-  App::Parts parts;
-  parts.backend = measured ? static_cast<store::Backend*>(&backend) : &metered;
-  parts.cache = &cache;
-  parts.plugins = choosePlugins(config, &meter);
+  parts.backend = measured ? &backend : &storage;
+  parts.cache = timed ? &metered_cache : stores->cache.get();
   if (settings.getBool("godwit.access_log", true)) parts.plugins.push_back(makeRequestLog());
   if (std::string spool = metricsSpool(settings.getString("godwit.metrics_spool"));
       !spool.empty()) {

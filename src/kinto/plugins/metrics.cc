@@ -44,7 +44,7 @@ void record(MetricsService& service, const std::vector<std::string>& fields, con
     labels[n++] = {field, call.answer.status >= 400 ? std::string_view() : labelOf(call, field)};
   }
   Labels request(labels.data(), n);
-  std::int64_t ms = call.app().clock().nowMs() - call.exchange.started_ms;
+  std::int64_t ms = call.exchange.tookMs();
   service.time("request_duration_seconds", static_cast<double>(ms) / 1000, request);
   service.observe("request_size", static_cast<double>(call.answer.body.size()), request);
   std::string status = std::to_string(call.answer.status);
@@ -84,7 +84,7 @@ class PrometheusPlugin final : public Plugin {
   explicit PrometheusPlugin(StoreMeter* meter) : meter_(meter) {}
 
   [[nodiscard]] std::string name() const override { return "prometheus"; }
-  [[nodiscard]] unsigned hooks() const override { return kAnswered; }
+  [[nodiscard]] unsigned hooks() const override { return kAnswered | kTimesStores; }
 
   Result<void> setUp(Setup& setup) override {
     const Config& config = setup.config();
@@ -146,7 +146,7 @@ class StatsdPlugin final : public Plugin {
   }
 
   [[nodiscard]] std::string name() const override { return "statsd"; }
-  [[nodiscard]] unsigned hooks() const override { return kAnswered; }
+  [[nodiscard]] unsigned hooks() const override { return kAnswered | kTimesStores; }
 
   Result<void> setUp(Setup& setup) override {
     const Config& config = setup.config();
@@ -184,7 +184,7 @@ class StatsdPlugin final : public Plugin {
     std::string view = "view." + (call.route ? nameOf(*call.route) : std::string("unknown")) + ".";
     view += call.method_name;
     client_->count(view, 1, {});
-    std::int64_t ms = call.app().clock().nowMs() - call.exchange.started_ms;
+    std::int64_t ms = call.exchange.tookMs();
     client_->time(view, static_cast<double>(ms) / 1000, {});
     if (!call.identity) return;
     client_->count("authn_type." + call.identity->policy, 1, {});

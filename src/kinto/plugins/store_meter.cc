@@ -261,7 +261,6 @@ void StoreMeter::recordPermits(Clock::duration took) const {
 }
 
 Work MeteredBackend::metered(Work work) {
-  if (meter_.idle()) return work;
   return [this, work = std::move(work)](Session& session) {
     return runMetered(session, work, meter_);
   };
@@ -286,7 +285,6 @@ void MeteredBackend::ping(Reactor& home, Deadline deadline, bool write,
 
 template <class R>
 std::function<void(R)> MeteredCache::timed(const Method& method, std::function<void(R)> done) {
-  if (meter_.idle()) return done;
   return [this, &method, began = Clock::now(), done = std::move(done)](R result) {
     meter_.record(method, Clock::now() - began);
     done(std::move(result));

@@ -20,7 +20,6 @@ class StoreMeter {
 
   // `old_names`: "storage.get" instead of "backend.storage.seconds" with the method as a label.
   void add(MetricsService& service, bool old_names) { sinks_.push_back({&service, old_names}); }
-  [[nodiscard]] bool idle() const { return sinks_.empty(); }
   void record(const Method& method, std::chrono::steady_clock::duration took) const;
   // Time for deciding whether a request is permitted, which has a name of its own of old.
   void recordPermits(std::chrono::steady_clock::duration took) const;
@@ -33,8 +32,8 @@ class StoreMeter {
   std::vector<Sink> sinks_;
 };
 
-// A backend whose sessions are timed, call by call, while the meter has services. `inner` and
-// `meter` outlive it.
+// A backend whose sessions are timed, call by call, which costs a frame each: for those servers
+// only that have a service. `inner` and `meter` outlive it.
 class MeteredBackend final : public store::Backend {
  public:
   MeteredBackend(store::Backend& inner, const StoreMeter& meter) : inner_(inner), meter_(meter) {}
