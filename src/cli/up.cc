@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <ostream>
 
+#include "base/ini.h"
 #include "base/os_error.h"
 #include "base/random.h"
 #include "base/unique_fd.h"
@@ -76,6 +77,20 @@ Result<bool> derive(const std::string& path, const std::string& text) {
   auto written = writeFile(path, wanted);
   if (!written.ok()) return std::move(written).error();
   return true;
+}
+
+// Where the agent listens: the flag, else what its file says since the last time.
+std::string metricsAddress(const Context& context, const StackPlaces& places) {
+  if (!context.in.metrics_port.empty()) return "127.0.0.1:" + context.in.metrics_port;
+  if (auto text = readFile(places.agent)) {
+    auto ini = Ini::parse(*text, places.agent);
+    const Ini::Section* http = ini.ok() ? ini->find("http") : nullptr;
+    for (std::size_t i = 0; http != nullptr && i < http->entries.size(); ++i) {
+      const Ini::Entry& entry = http->entries[i];
+      if (entry.key == "listen" && !entry.raw.empty()) return entry.raw;
+    }
+  }
+  return "127.0.0.1:8135";
 }
 
 struct Banner {
@@ -237,13 +252,12 @@ int upCommand(const Context& context) {
   auto admin = kinto::adminUrl(*settings);
   if (!admin.ok()) return context.fail("use " + p.ini, admin.error().message, kExitConfig);
 
-  std::string metrics_port = context.in.metrics_port.empty() ? "8135" : context.in.metrics_port;
   StackFiles files{p,
                    siblingProgram(context, "godwit"),
                    siblingProgram(context, "godwit-agent"),
                    withoutScheme(url),
                    withoutScheme(*admin),
-                   "127.0.0.1:" + metrics_port,
+                   metricsAddress(context, p),
                    context.terminal.err_is_terminal && !context.in.detach ? "color" : ""};
   std::string supervisor = siblingProgram(context, "godwit-run");
   if (supervisor.empty() || files.server.empty()) {

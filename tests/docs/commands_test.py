@@ -2,8 +2,8 @@
 """Runs the commands that the documentation tells a reader to copy.
 
 A block ```sh below `<!-- run -->` is executed; a block ```text right after it is what it must print. The blocks of
-one document share one shell, in an empty folder, beside a stack that `godwit up` has just started. Ports are
-replaced by free ones; `<!-- run needs=npm -->` is left out, and said so, where that program is missing.
+one document share one shell, in an empty folder, beside a stack that `godwit up` has just started. The first command
+that fails ends it. Ports are replaced by free ones; `<!-- run needs=npm -->` is left out, and said so, where that program is missing.
 """
 import difflib
 import os
@@ -48,13 +48,13 @@ def check(name):
         def mine(words):
             return re.sub(r"(127\.0\.0\.1:)(8888|8889|8135)\b", lambda m: m[1] + str(ports[m[2]]), words)
 
-        script = ""
+        script = "set -e\n"
         for i, block in enumerate(found):
             if block["needs"] and not shutil.which(block["needs"]):
                 skipped.append(block["needs"])
             else:
                 script += mine(block["code"])
-            script += f"printf '\\n{END} {i} %d\\n' $?\n"
+            script += f"printf '\\n{END} {i}\\n'\n"
         path = os.path.join(folder, "script")
         with open(path, "w", encoding="utf-8") as f:
             f.write(script)
@@ -66,11 +66,9 @@ def check(name):
                               stderr=subprocess.STDOUT, text=True, errors="replace", timeout=300)
     rest = done.stdout
     for i, block in enumerate(found):
-        printed, end, rest = rest.partition(f"\n{END} {i} ")
-        assert end, f"{name}: the shell ended in block {i}:\n{block['code']}\n{printed[-3000:]}"
-        code, _, rest = rest.partition("\n")
+        printed, end, rest = rest.partition(f"\n{END} {i}\n")
         where = f"{name}:{text[:block.start()].count(chr(10)) + 1}"
-        assert code == "0", f"{where}: exit code {code}:\n{block['code']}\n{printed[-3000:]}\n{stack.said[-2000:]}"
+        assert end, f"{where}: a command failed:\n{block['code']}\n{printed[-3000:]}\n{stack.said[-2000:]}"
         if block["output"] is not None and not (block["needs"] in skipped and block["needs"]):
             wrong = differs(mine(block["output"]), printed)
             assert not wrong, f"{where}:\n{wrong}"
