@@ -97,7 +97,7 @@ Result<Ini> Ini::parse(std::string_view text, std::string file, Variables variab
       ini.sections_.push_back({std::move(name), number, {}});
       continue;
     }
-    if (!in_section) return fail("no section header above this line");
+    if (!in_section) return fail("no section header above this line (hint: [app:main])");
     std::size_t delimiter = content.find_first_of("=:");
     if (delimiter == std::string_view::npos) return fail("expecting 'key = value'");
     std::string key(trim(content.substr(0, delimiter)));

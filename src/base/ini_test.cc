@@ -95,7 +95,8 @@ TEST(Ini, doubling_variables_stay_bounded) {
 }
 
 TEST(Ini, names_file_line_and_reason) {
-  EXPECT_EQ(errorOf("\nkey = 1\n"), "f.ini:2: no section header above this line");
+  EXPECT_EQ(errorOf("\nkey = 1\n"),
+            "f.ini:2: no section header above this line (hint: [app:main])");
   EXPECT_EQ(errorOf("[a]\nword\n"), "f.ini:2: expecting 'key = value'");
   EXPECT_EQ(errorOf("[a]\n= 1\n"), "f.ini:2: no key in front of '='");
   EXPECT_EQ(errorOf("[a\n"), "f.ini:1: section header is not closed");

@@ -206,7 +206,8 @@ std::size_t editDistance(std::string_view a, std::string_view b, std::size_t lim
 }
 
 std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
-  std::size_t best = std::max<std::size_t>(2, word.size() / 4) + 1;
+  // Two letters of three are another word.
+  std::size_t best = std::min(std::max<std::size_t>(2, word.size() / 4), word.size() / 2) + 1;
   std::string_view found;
   for (std::string_view c : candidates) {
     std::size_t d = editDistance(word, c, best);

@@ -71,6 +71,10 @@ TEST(Options, find_what_was_meant) {
   EXPECT_EQ(nearest("pagniate_by", kKeys), "paginate_by");
   EXPECT_EQ(nearest("batch_max_request", kKeys), "batch_max_requests");
   EXPECT_EQ(nearest("something_else_entirely", kKeys), "");
+  constexpr std::array<std::string_view, 2> kShort = {"eos", "add"};
+  EXPECT_EQ(nearest("ad", kShort), "add");
+  EXPECT_EQ(nearest("foo", kShort), "");
+  EXPECT_EQ(nearest("", kShort), "");
   EXPECT_EQ(editDistance("ab", "ba", 5), 1u);
   EXPECT_EQ(editDistance("abc", "", 2), 3u);
 }

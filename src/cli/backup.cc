@@ -5,6 +5,7 @@
 #include "cli/context.h"
 #include "cli/progress.h"
 #include "cli/prompt.h"
+#include "cli/stack.h"
 #include "json/value.h"
 #include "kinto/stores.h"
 #include "store/copy_source.h"
@@ -28,6 +29,16 @@ std::optional<std::string> databaseOf(const Context& context, const kinto::Setti
   context.fail(what, "the store is PostgreSQL, which has tools of its own for it (hint: " + hint +
                          " '" + store::postgresql::publicUrl(*url) + "')");
   return std::nullopt;
+}
+
+// For those who look in one place for what `up` keeps in another.
+std::string otherStore(const Context& context, const std::string& missing) {
+  if (::access(missing.c_str(), F_OK) == 0) return "";
+  auto stack = stackPlaces(context);
+  if (stack.ok() && ::access(stack->ini.c_str(), F_OK) == 0) {
+    return " (hint: godwit up has its store in " + stack->folder + ": --ini " + stack->ini + ")";
+  }
+  return " (hint: --data-dir DIR or --ini FILE names the store)";
 }
 
 json::Value asJson(const ops::BackupInfo& info) {
@@ -60,7 +71,10 @@ int backupCommand(const Context& context) {
     done = ops::backupSqlite(*database, file, context.in.yes,
                              [&](auto bytes, auto total) { progress.update(bytes, total); });
   }
-  if (!done->ok()) return context.fail("back up " + *database, reasonOf(done->error()));
+  if (!done->ok()) {
+    return context.fail("back up " + *database,
+                        reasonOf(done->error()) + otherStore(context, *database));
+  }
   const ops::BackupReport& r = **done;
   if (context.in.json) {
     json::Value v = asJson(r.info);

@@ -140,6 +140,19 @@ TEST_F(CliTest, usage_errors_name_what_was_meant) {
   EXPECT_EQ(out, "");
 }
 
+TEST_F(CliTest, a_missing_file_is_named_with_what_names_it_and_a_way_on) {
+  EXPECT_EQ(godwit({"serve", "--ini", path("none.ini")}), kExitConfig);
+  EXPECT_THAT(err, HasSubstr("named by --ini; godwit init --ini " + path("none.ini")));
+  environment = {"KINTO_INI=" + path("none.ini")};
+  EXPECT_EQ(godwit({"serve"}), kExitConfig);
+  EXPECT_THAT(err, HasSubstr("named by $KINTO_INI"));
+  environment = {"GODWIT_STATE_DIR=" + path(""), "HOME=" + path("home")};
+  file("godwit.ini", "[app:main]\n");
+  EXPECT_EQ(godwit({"backup", path("x.backup")}), kExitFailed);
+  EXPECT_THAT(err, HasSubstr("godwit up has its store in"));
+  EXPECT_THAT(err, HasSubstr("--ini " + path("godwit.ini")));
+}
+
 TEST_F(CliTest, serve_resolves_settings_and_reports_failures) {
   std::string ini = file("k.ini", "[app:main]\nkinto.readonly = true\n");
   EXPECT_EQ(godwit({"serve", "--ini", ini, "--port", "1234", "-q"}), kExitOk);

@@ -127,7 +127,9 @@ int configCheck(const Context& context) {
   if (!errors.empty()) return kExitConfig;
   std::string from = settings->iniFile().empty() ? "defaults, environment" : settings->iniFile();
   context.print(from + ": good" +
-                (warnings.empty() ? "" : ", " + std::to_string(warnings.size()) + " warnings"));
+                (warnings.empty()       ? ""
+                 : warnings.size() == 1 ? ", 1 warning"
+                                        : ", " + std::to_string(warnings.size()) + " warnings"));
   return kExitOk;
 }
 

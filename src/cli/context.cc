@@ -1,6 +1,12 @@
 #include "cli/context.h"
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <ostream>
+
+#include "base/options.h"
+#include "base/text.h"
 
 namespace godwit::cli {
 
@@ -80,11 +86,24 @@ std::optional<kinto::Settings> Context::loadSettings(bool kintos_default) const 
     fail("use the configuration", why.substr(at, end - at));
     at = end + 1;
   }
+  std::string path = iniPath(kintos_default);
+  if (!path.empty() && ::access(path.c_str(), F_OK) != 0) {
+    say(path + " is named by " +
+        (!in.ini.empty()                 ? "--ini"
+         : variable("KINTO_INI").empty() ? "default"
+                                         : "$KINTO_INI") +
+        "; godwit init --ini " + path + " writes one to start from");
+  }
   return std::nullopt;
 }
 
 std::string reasonOf(const Error& error) {
-  return error.detail.empty() ? error.message : error.message + ": " + error.detail;
+  if (error.detail.empty()) return error.message;
+  // Libraries write several lines.
+  std::string detail(trim(error.detail));
+  std::replace(detail.begin(), detail.end(), '\n', ' ');
+  std::erase(detail, '\t');
+  return error.message + ": " + maskUrl(detail);
 }
 
 }  // namespace godwit::cli

@@ -56,7 +56,12 @@ int healthCommand(const Context& context) {
     context.print(json::dump(v));
     return good ? kExitOk : kExitNotReady;
   }
-  if (!answer.ok()) return context.fail("ask " + url, answer.error().message, kExitNotReady);
+  if (!answer.ok()) {
+    return context.fail("ask " + url,
+                        answer.error().message +
+                            " (hint: godwit up or godwit serve starts one; --url names another)",
+                        kExitNotReady);
+  }
   if (good) {
     context.print("ok " + url);
     return kExitOk;

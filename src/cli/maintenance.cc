@@ -20,7 +20,7 @@ int migrateCommand(const Context& context) {
     return kExitOk;  // as Kinto
   }
   auto done = context.programs.migrate(*settings, context.in.dry_run);
-  if (!done.ok()) return context.fail("migrate", done.error().message);
+  if (!done.ok()) return context.fail("migrate", reasonOf(done.error()));
   for (const std::string& line : *done) context.print(line);
   return kExitOk;
 }
@@ -30,7 +30,7 @@ int flushCacheCommand(const Context& context) {
   if (!settings) return kExitConfig;
   if (context.programs.flush_cache == nullptr) return context.fail("flush the cache", kNotBuilt);
   auto done = context.programs.flush_cache(*settings);
-  if (!done.ok()) return context.fail("flush the cache", done.error().message);
+  if (!done.ok()) return context.fail("flush the cache", reasonOf(done.error()));
   context.say("Cache has been cleared.");
   return kExitOk;
 }
@@ -64,7 +64,7 @@ int createUserCommand(const Context& context) {
   if (!password) return aborted();
   if (context.programs.create_user == nullptr) return context.fail("create a user", kNotBuilt);
   auto done = context.programs.create_user(*settings, *name, *password);
-  if (!done.ok()) return context.fail("create user " + *name, done.error().message);
+  if (!done.ok()) return context.fail("create user " + *name, reasonOf(done.error()));
   context.say("Created user '" + *name + "' (account:" + *name + ")");
   return kExitOk;
 }
@@ -84,7 +84,7 @@ int purgeDeletedCommand(const Context& context) {
   if (context.programs.purge_deleted == nullptr) return context.fail("purge", kNotBuilt);
   auto gone =
       context.programs.purge_deleted(*settings, resources, static_cast<std::uint64_t>(*keep));
-  if (!gone.ok()) return context.fail("purge tombstones", gone.error().message);
+  if (!gone.ok()) return context.fail("purge tombstones", reasonOf(gone.error()));
   context.say(std::to_string(*gone) + " tombstone(s) deleted.");
   return kExitOk;
 }
@@ -103,7 +103,7 @@ int rebuildQuotasCommand(const Context& context) {
   }
   if (context.programs.rebuild_quotas == nullptr) return context.fail("rebuild quotas", kNotBuilt);
   auto done = context.programs.rebuild_quotas(*settings, context.in.dry_run);
-  if (!done.ok()) return context.fail("rebuild quotas", done.error().message);
+  if (!done.ok()) return context.fail("rebuild quotas", reasonOf(done.error()));
   for (const std::string& line : *done) context.print(line);
   return kExitOk;
 }

@@ -56,9 +56,8 @@ int serveCommand(const Context& context) {
   };
   auto served = context.programs.serve(*settings, serving);
   if (served.ok()) return kExitOk;
-  if (!served.error().detail.empty()) log::debug("serve", {{"detail", served.error().detail}});
   bool config = served.error().code == ErrorCode::kInvalid;
-  return context.fail("serve", served.error().message, config ? kExitConfig : kExitFailed);
+  return context.fail("serve", reasonOf(served.error()), config ? kExitConfig : kExitFailed);
 }
 
 }  // namespace godwit::cli

@@ -91,7 +91,7 @@ class Grammar {
 
  private:
   void describe(const std::string& name, CLI::App& app) {
-    app.add_option("--color", color_, "Colour: auto, always or never")
+    app.add_option("--color", color_, "Colour: auto, always or never [auto]")
         ->check(CLI::IsMember({"auto", "always", "never"}))
         ->option_text("WHEN");
     app.add_flag("-q,--quiet", in_.quiet, "Say only what is wrong");
@@ -134,18 +134,19 @@ class Grammar {
     if (name == "health") {
       app.add_option("--url", in_.url, "Server to ask, as http://host:port/v1/ or unix:/path")
           ->option_text("URL");
-      app.add_option("--timeout", in_.timeout, "How long to wait for the answer")
+      app.add_option("--timeout", in_.timeout,
+                     "How long to wait for the answer [" + in_.timeout + "]")
           ->option_text("DURATION");
     }
     if (name == "init") {
-      app.add_option("--backend", in_.backend, "Store: sqlite, memory or postgresql")
+      app.add_option("--backend", in_.backend, "Store: sqlite, memory or postgresql [sqlite]")
           ->check(CLI::IsMember({"sqlite", "memory", "postgresql"}))
           ->option_text("NAME");
       app.add_option("--cache-backend", in_.cache_backend,
-                     "Cache: sqlite, memory, postgresql, redis or memcached")
+                     "Cache: sqlite, memory, postgresql, redis or memcached [as the store]")
           ->check(CLI::IsMember({"sqlite", "memory", "postgresql", "redis", "memcached"}))
           ->option_text("NAME");
-      app.add_option("--host", in_.host, "Address to listen on")->option_text("HOST");
+      app.add_option("--host", in_.host, "Address to listen on [127.0.0.1]")->option_text("HOST");
       app.add_flag("--replace", in_.replace,
                    "Take the place of a file that is there, which is kept as FILE.1; its godwit.* "
                    "settings are taken over");
@@ -184,7 +185,7 @@ class Grammar {
            [this](const std::string& value) {
              table_flags_.push_back({"godwit.data_dir", value, "--data-dir"});
            },
-           "Folder of the SQLite file")
+           "Folder of the SQLite file [~/.local/state/godwit]")
         ->option_text("PATH");
     if (!is({"user add", "user passwd"})) app.add_flag("--json", in_.json, "Print JSON");
     if (is({"copy", "import", "restore", "user rm"}) || purge) {
@@ -247,7 +248,7 @@ class Grammar {
                    "$XDG_STATE_HOME/godwit, ~/.local/state/godwit)")
         ->option_text("DIR");
     if (name == "up") {
-      app.add_option("--host", in_.host, "Address to listen on")->option_text("HOST");
+      app.add_option("--host", in_.host, "Address to listen on [127.0.0.1]")->option_text("HOST");
       app.add_option("--port", in_.port, "TCP port [8888]")->option_text("N");
       app.add_option("--admin-port", in_.admin_port, "Port of the status page [8889]")
           ->option_text("N");

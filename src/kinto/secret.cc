@@ -40,7 +40,7 @@ Result<std::string> keptSecret(const std::string& path) {
   // Complete before it has its name, so that nobody reads half of it.
   std::string made = path + "." + randomHex(8);
   UniqueFd fd(::open(made.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd) return osError("create " + made);
+  if (!fd) return osError("create " + path);
   std::string text = randomHex(kHexLength / 2) + "\n";
   bool written = ::write(fd.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
                  ::fsync(fd.get()) == 0;

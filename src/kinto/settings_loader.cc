@@ -313,7 +313,6 @@ void SettingsLoader::readPatternsFromEnvironment() {
     }
     for (const std::string& n : names) candidates.push_back(n);
     std::string_view near = nearest(rest, candidates);
-    // Two letters of three are another word.
     std::size_t slips = near.empty() ? rest.size() : editDistance(rest, near, 3);
     if (slips > 2 || slips * 2 >= rest.size()) continue;
     warn("environment " + name + ": unknown setting (did you mean " +

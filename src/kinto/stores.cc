@@ -96,8 +96,12 @@ Result<std::string> dataFolder(const Settings& settings) {
   std::error_code failed;
   std::filesystem::path path = *folder;
   std::filesystem::create_directories(path.parent_path(), failed);
-  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
-    return osError("create folder " + path.string());
+  bool there = ::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST;
+  if (!there || ::access((path / ".").c_str(), W_OK | X_OK) != 0) {
+    Error why = osError("write to the data folder " + path.string());
+    why.message += " (hint: --data-dir DIR or godwit.data_dir names another)";
+    return why;
+  }
   return path.string();
 }
 

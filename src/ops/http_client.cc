@@ -102,6 +102,7 @@ struct HttpClient::Impl {
     if (code == CURLE_WRITE_ERROR) return Error(ErrorCode::kLimit, "the answer is too large");
     if (code != CURLE_OK) return Error(ErrorCode::kUnavailable, curl_easy_strerror(code));
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer.status);
+    ever_answered = true;
     return {};
   }
 
@@ -121,6 +122,7 @@ struct HttpClient::Impl {
   std::string root;
   std::string socket;
   HttpAnswer answer;
+  bool ever_answered = false;        // so the address is right, and a lost server may come back
   std::chrono::seconds back_off{0};  // before the next request
   std::uint64_t retries = 0;
   std::chrono::milliseconds waited{0};
@@ -157,7 +159,7 @@ Result<HttpAnswer> HttpClient::request(const std::string& method, const std::str
       done = Error(ErrorCode::kUnavailable, "it answers " + std::to_string(answer.status) + " " +
                                                 answer.body.substr(0, 200));
     }
-    if (deadline.expired()) {
+    if (deadline.expired() || !my.ever_answered) {
       return Error(ErrorCode::kUnavailable, method + " " + url + ": " + done.error().message);
     }
     ++my.retries;

@@ -18,7 +18,8 @@ struct HttpAnswer {
 
 // One server of Kinto's API, over one connection that is kept open. Waits as long as the server
 // asks for (Backoff, Retry-After); tries again what met no answer, 429 or 503, with growing pauses.
-// Every request made here may be made twice. One thread; blocks.
+// A server that never gave an answer is not tried again: its address is more likely wrong. Every
+// request made here may be made twice. One thread; blocks.
 class HttpClient {
  public:
   static constexpr std::size_t kMaxAnswer = std::size_t{64} << 20;
