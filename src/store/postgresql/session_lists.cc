@@ -217,9 +217,17 @@ Task<Result<void>> PgSession::removeTimestamps(std::string_view parent_pattern) 
   touchAll();
   Ref every;
   every.parent = parent_pattern;
+  // One that the clock has not passed yet would come again: it goes on from there instead.
   SqlBuilder q;
-  q.raw("DELETE FROM timestamps WHERE ");
+  q.raw(
+      "WITH ahead AS (UPDATE timestamps SET last_modified = last_modified +"
+      " INTERVAL '1 millisecond' WHERE ");
   appendList(q, every);
+  q.raw(
+      " AND as_epoch(last_modified) >= as_epoch(statement_timestamp()::TIMESTAMP))"
+      " DELETE FROM timestamps WHERE ");
+  appendList(q, every);
+  q.raw(" AND as_epoch(last_modified) < as_epoch(statement_timestamp()::TIMESTAMP)");
   q.params().keep();
   auto sent = co_await send(q.sql(), std::move(q.params()));
   co_return sent;
