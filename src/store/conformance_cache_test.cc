@@ -37,6 +37,19 @@ TEST_P(CacheConformance, ExpiresAndCanBeProlonged) {
   EXPECT_EQ(get("long"), std::nullopt);
 }
 
+TEST_P(CacheConformance, WhatLivesForNoTimeIsGoneAtOnce) {
+  using namespace std::chrono_literals;
+  EXPECT_FALSE(*set("k", "x", 0ms));
+  EXPECT_EQ(get("k"), std::nullopt);
+  ASSERT_TRUE(set("k", "y").ok());
+  EXPECT_TRUE(*set("k", "z", 0ms));
+  EXPECT_EQ(get("k"), std::nullopt);
+  ASSERT_TRUE(set("k", "y").ok());
+  EXPECT_TRUE(expire("k", 0ms));
+  EXPECT_EQ(get("k"), std::nullopt);
+  EXPECT_EQ(take("k"), std::nullopt);
+}
+
 TEST_P(CacheConformance, FlushEmpties) {
   EXPECT_FALSE(flush());
   ASSERT_TRUE(set("a", "1").ok());

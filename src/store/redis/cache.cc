@@ -16,9 +16,7 @@ constexpr const char* kSet =
     "local n = redis.call('EXISTS', KEYS[1])"
     " redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) return n";
 
-std::string milliseconds(std::chrono::milliseconds ttl) {
-  return std::to_string(std::max<std::chrono::milliseconds::rep>(ttl.count(), 1));
-}
+std::string milliseconds(std::chrono::milliseconds ttl) { return std::to_string(ttl.count()); }
 
 // The server's refusal of a command, if it is one.
 std::optional<Error> refusal(const redisReply* r, const Error* e) {
@@ -83,6 +81,12 @@ void RedisCache::get(Reactor& home, std::string_view key, Got done) {
 
 void RedisCache::set(Reactor& home, std::string_view key, std::string value,
                      std::chrono::milliseconds ttl, Did done) {
+  if (ttl.count() <= 0) {
+    // Redis knows no key that is gone at once.
+    send(home, {"DEL", keyOf(key)}, Deadline::after(kCacheDeadline),
+         [done = std::move(done)](const redisReply* r, const Error* e) { did(r, e, done); });
+    return;
+  }
   send(home, {"EVAL", kSet, "1", keyOf(key), std::move(value), milliseconds(ttl)},
        Deadline::after(kCacheDeadline),
        [done = std::move(done)](const redisReply* r, const Error* e) { did(r, e, done); });
