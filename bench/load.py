@@ -1,22 +1,19 @@
 """What every load benchmark needs: pinned servers, wrk, CPU time of a process tree. Standard library only."""
 import os
 import re
-import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests"))
+from ports import free_port  # noqa: E402
+
 TICK = os.sysconf("SC_CLK_TCK")
 SERVER_CORE = "0"
 CLIENT_CORE = "1" if (os.cpu_count() or 1) > 1 else "0"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def pinned(command, **popen):

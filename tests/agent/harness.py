@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import pathlib
-import random
 import shutil
 import signal
 import socket
@@ -20,23 +19,11 @@ import traceback
 import urllib.parse
 import zlib
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
+from ports import free_port  # noqa: E402
+
 AGENT = os.environ.get("GODWIT_AGENT_PROGRAM") or sys.argv[1]
 PATIENCE = 60
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    """Below the range from which the kernel takes ports for outgoing connections: one of those, of anybody,
-    would sooner or later sit on the port of a server that is being restarted."""
-    low = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
-    for _ in range(1000):
-        port = random.randrange(min(10_000, low - 1), low)
-        with socket.socket(socket.AF_INET, kind) as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise AssertionError("no free port")
 
 
 def eventually(what, condition, patience=PATIENCE):

@@ -2,23 +2,20 @@
 import http.client
 import os
 import re
-import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.request
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.append(os.path.join(ROOT, "tests"))
+from ports import free_port  # noqa: E402
+
 DEPLOY = os.path.join(ROOT, "deploy")
 GODWIT = os.environ["GODWIT_BIN"]
 RUN = os.environ["GODWIT_RUN_BIN"]
 AGENT = os.environ["GODWIT_AGENT_BIN"]
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def deploy_file(name, replace=()):

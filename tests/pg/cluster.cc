@@ -11,9 +11,11 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -21,6 +23,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "base/random.h"
 #include "store/postgresql/migrate.h"
 
 namespace godwit::test {
@@ -110,16 +113,39 @@ std::vector<pid_t> familyOf(pid_t pid) {
   return out;
 }
 
-int freePort() {
-  int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+namespace {
+
+// False when another test has been given it (tests/ports.py), or somebody listens there.
+bool reserve(int port) {
+  std::string name = "godwit-test-port-" + std::to_string(port);
+  sockaddr_un owner{};
+  owner.sun_family = AF_UNIX;
+  name.resize(sizeof owner.sun_path - 1, '-');
+  name.copy(owner.sun_path + 1, name.size());
   sockaddr_in a{};
   a.sin_family = AF_INET;
+  a.sin_port = htons(static_cast<std::uint16_t>(port));
   a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t len = sizeof a;
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&a), len) != 0) throw std::runtime_error("no port");
-  ::getsockname(fd, reinterpret_cast<sockaddr*>(&a), &len);
-  ::close(fd);
-  return ntohs(a.sin_port);
+  int held = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int tried = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  bool ours = ::bind(held, reinterpret_cast<sockaddr*>(&owner), sizeof owner) == 0 &&
+              ::bind(tried, reinterpret_cast<sockaddr*>(&a), sizeof a) == 0;
+  ::close(tried);
+  if (!ours) ::close(held);  // else until this process ends
+  return ours;
+}
+
+}  // namespace
+
+int freePort() {
+  int low = 32768;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> low;
+  const int first = std::min(10'000, low - 1);
+  for (int attempt = 0; attempt < 10'000; ++attempt) {
+    int port = first + static_cast<int>(randomBelow(static_cast<std::uint64_t>(low - first)));
+    if (reserve(port)) return port;
+  }
+  throw std::runtime_error("no free port");
 }
 
 std::string Cluster::whyNot() {

@@ -26,6 +26,7 @@ pid_t startProcess(const std::vector<std::string>& argv, const std::string& user
 int waitFor(pid_t pid);
 // Every descendant of `pid`, itself first.
 std::vector<pid_t> familyOf(pid_t pid);
+// Nobody else's until this process ends; see tests/ports.py.
 int freePort();
 
 // A private PostgreSQL server. Unless asked for it does not sync to disk:

@@ -4,16 +4,13 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from ports import free_port, release  # noqa: E402
 
 
 def binary(name):
@@ -122,6 +119,7 @@ class Cluster:
         self.kill()
         self.log.close()
         self.folder.cleanup()
+        release(self.port)
 
     def __enter__(self):
         return self.start()

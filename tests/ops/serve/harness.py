@@ -3,32 +3,20 @@ import asyncio
 import base64
 import json
 import os
-import random
 import re
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import traceback
 import urllib.request
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+from ports import free_port, release  # noqa: E402
+
 BINARY = os.environ["GODWIT_BIN"]
 AUTH = "Basic " + base64.b64encode(b"ops:secret").decode()
-
-
-def free_port():
-    """Below the range from which the kernel takes ports for outgoing connections: one of those would sooner or later
-    sit on the port of a server that is being restarted."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
-        low = int(f.read().split()[0])
-    while True:
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", random.randrange(min(10_000, low - 1), low)))
-                return s.getsockname()[1]
-            except OSError:
-                continue
 
 
 class Server:
@@ -84,6 +72,7 @@ class Server:
     def close(self):
         self.kill()
         self.folder.cleanup()
+        release(self.port)
 
     def __enter__(self):
         return self.start()

@@ -2,6 +2,9 @@
 import json, os, shutil, signal, socket, subprocess, sys, tempfile, time, unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "..", ".."))
+from ports import free_port  # noqa: E402
+
 APP = os.path.join(HERE, "app.py")
 BINARY = os.environ.get("GODWIT_RUN", "godwit-run")
 PYTHON = "/usr/bin/python3"
@@ -34,14 +37,6 @@ def example(name):
     if not os.path.exists(path):
         raise unittest.SkipTest("the examples are not built")
     return path
-
-
-def free_port(family=socket.AF_INET):
-    s = socket.socket(family, socket.SOCK_STREAM)
-    s.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-    port = s.getsockname()[1]
-    s.close()
-    return port
 
 
 def wait_until(condition, what, timeout=PATIENCE):

@@ -78,7 +78,7 @@ class Matrix(ReloadUnderLoad):
         if transport == "ipv6":
             if not socket.has_ipv6 or not os.path.exists("/proc/net/if_inet6"):
                 self.skipTest("no IPv6 here")
-            port = free_port(socket.AF_INET6)
+            port = free_port(host="::1")
             return "[::1]:%d" % port, ("::1", port)
         port = free_port()
         return "127.0.0.1:%d" % port, ("127.0.0.1", port)
