@@ -1,10 +1,8 @@
 // Accounts, by role: nobody, the account's owner, another account, an administrator.
-#include <gtest/gtest.h>
-
 #include "kinto/plugins/accounts.h"
 #include "kinto/plugins/catalog.h"
+#include "scenario_test.h"
 #include "store/memory/memory.h"
-#include "test_app.h"
 
 namespace godwit::kinto {
 namespace {
@@ -42,8 +40,7 @@ class Accounts : public ::testing::TestWithParam<std::string> {
  protected:
   std::unique_ptr<TestApp> t = makeApp(accountsConfig(), GetParam());
 };
-INSTANTIATE_TEST_SUITE_P(, Accounts, ::testing::ValuesIn(TestApp::backends()),
-                         [](const auto& backend) { return backend.param; });
+GODWIT_ON_EACH(Accounts, TestApp::backendsAndCaches());
 
 TEST_P(Accounts, anybody_may_make_an_account_and_be_its_owner) {
   Seen made = t->post("/accounts", "", kAlice);

@@ -53,8 +53,7 @@ class Events : public testing::TestWithParam<std::string> {
   std::unique_ptr<TestApp> t;
   const std::string records = "/buckets/beers/collections/barley/records";
 };
-INSTANTIATE_TEST_SUITE_P(, Events, testing::ValuesIn(TestApp::backends()),
-                         [](const auto& backend) { return backend.param; });
+GODWIT_ON_EACH(Events, TestApp::backends());
 
 TEST_P(Events, the_payload_is_kintos) {
   start();

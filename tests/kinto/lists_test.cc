@@ -47,8 +47,7 @@ class Lists : public Api {
 
   const std::string malt = "/buckets/beers/collections/malt/records";
 };
-INSTANTIATE_TEST_SUITE_P(, Lists, ::testing::ValuesIn(TestApp::backends()),
-                         [](const auto& backend) { return backend.param; });
+GODWIT_ON_EACH(Lists, TestApp::backends());
 
 TEST_P(Lists, Filters) {
   fill();
@@ -205,7 +204,7 @@ TEST_P(Lists, SettingsBoundThePage) {
   Config config = TestApp::basicConfig();
   config.paginate_by = 2;
   auto api = withConfig(config);
-  seed(*api);
+  seedBeers(*api);
   for (int i = 0; i < 4; ++i) api->post(records, "mat", "{}");
   EXPECT_EQ(api->get(records, "mat").json().get("data")->asArray().size(), 2u);
   EXPECT_EQ(api->get(records + "?_limit=10", "mat").json().get("data")->asArray().size(), 2u);
@@ -213,7 +212,7 @@ TEST_P(Lists, SettingsBoundThePage) {
   Config small = TestApp::basicConfig();
   small.storage_max_fetch_size = 3;
   auto tight = withConfig(small);
-  seed(*tight);
+  seedBeers(*tight);
   for (int i = 0; i < 4; ++i) tight->post(records, "mat", "{}");
   EXPECT_EQ(tight->get(records, "mat").json().get("data")->asArray().size(), 3u);
   EXPECT_TRUE(tight->get(records, "mat").has("Next-Page"));
@@ -309,7 +308,7 @@ TEST_P(Lists, CacheHeaders) {
   config.cache_expires = {
       {"record", 3600}, {"beers.record", 30}, {"beers.top.record", 60}, {"collection", 0}};
   auto api = withConfig(config);
-  seed(*api);
+  seedBeers(*api);
   api->put("/buckets/beers/collections/top", "mat");
   api->put("/buckets/other", "mat");
   api->put("/buckets/other/collections/c", "mat");

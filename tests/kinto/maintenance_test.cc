@@ -1,7 +1,5 @@
 // What the commands do to a store, through the same functions the program calls.
-#include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 
@@ -9,27 +7,43 @@
 #include "json/value.h"
 #include "kinto/server.h"
 #include "kinto/stores.h"
+#include "scenario_test.h"
 #include "store/session.h"
 #include "store/test_reactor.h"
 
 namespace godwit::kinto {
 namespace {
 
-class MaintenanceTest : public testing::Test {
+using Flags = std::vector<SettingsInput::Flag>;
+
+Settings load(Flags flags) {
+  SettingsInput input;
+  input.flags = std::move(flags);
+  auto s = Settings::load(input);
+  EXPECT_TRUE(s.ok());
+  return s.ok() ? *s : Settings();
+}
+
+// What is in memory is not for commands.
+std::vector<std::string> storesOfCommands() {
+  std::vector<std::string> names;
+  for (const TestBackend& each : testBackends()) {
+    if (each.settings) names.push_back(each.name);
+  }
+  return names;
+}
+
+class Maintenance : public testing::TestWithParam<std::string> {
  protected:
-  MaintenanceTest()
-      : dir_(testing::TempDir() + "maintenance_test." + std::to_string(::getpid()) + "/data") {}
-  ~MaintenanceTest() override {
-    std::filesystem::remove_all(std::filesystem::path(dir_).parent_path());
+  Maintenance() {
+    for (const TestBackend& each : testBackends()) {
+      if (each.name == GetParam()) place_ = each.settings(keep_);
+    }
   }
 
-  [[nodiscard]] Settings settings(std::vector<SettingsInput::Flag> flags = {}) const {
-    SettingsInput input;
-    input.flags = std::move(flags);
-    input.flags.push_back({"godwit.data_dir", dir_, "--data-dir"});
-    auto s = Settings::load(input);
-    EXPECT_TRUE(s.ok());
-    return s.ok() ? *s : Settings();
+  [[nodiscard]] Settings settings(Flags flags = {}) const {
+    for (const auto& [key, value] : place_) flags.push_back({key, value, "--set"});
+    return load(std::move(flags));
   }
 
   // Runs `work` against the store as another program would.
@@ -47,22 +61,10 @@ class MaintenanceTest : public testing::Test {
     stores->backend->stop(Deadline::after(std::chrono::seconds(30)));
   }
 
-  std::string dir_;
+  std::shared_ptr<void> keep_;
+  TestBackend::Settings place_;
 };
-
-TEST_F(MaintenanceTest, migrate_creates_the_file_unless_it_only_tells) {
-  auto told = migrate(settings(), true);
-  ASSERT_TRUE(told.ok());
-  EXPECT_FALSE(told->empty());
-  EXPECT_FALSE(std::filesystem::exists(dir_));
-  auto done = migrate(settings(), false);
-  ASSERT_TRUE(done.ok()) << done.error().message;
-  EXPECT_NE(done->at(0).find(dir_ + "/godwit.db"), std::string::npos) << done->at(0);
-  struct stat st {};
-  ASSERT_EQ(::stat(dir_.c_str(), &st), 0);
-  EXPECT_EQ(st.st_mode & 0777, 0700u);
-  EXPECT_TRUE(migrate(settings(), false).ok());
-}
+GODWIT_ON_EACH(Maintenance, storesOfCommands());
 
 Task<store::Verdict> readAccount(store::Session& session, std::string& data,
                                  std::vector<store::Ace>& aces) {
@@ -75,7 +77,7 @@ Task<store::Verdict> readAccount(store::Session& session, std::string& data,
   co_return store::Verdict::kCommit;
 }
 
-TEST_F(MaintenanceTest, create_user_stores_a_hash_and_its_owner) {
+TEST_P(Maintenance, create_user_stores_a_hash_and_its_owner) {
   auto made = createUser(settings(), "alice", "correct horse");
   ASSERT_TRUE(made.ok()) << made.error().message;
   std::string data;
@@ -103,7 +105,7 @@ Task<store::Verdict> makeTombstones(store::Session& session, int n) {
   co_return store::Verdict::kCommit;
 }
 
-TEST_F(MaintenanceTest, purge_keeps_what_it_was_told_to_keep) {
+TEST_P(Maintenance, purge_keeps_what_it_was_told_to_keep) {
   inStore([](store::Session& s) { return makeTombstones(s, 10); });
   auto none = purgeDeleted(settings(), {"bucket", "group"}, 3);
   ASSERT_TRUE(none.ok()) << none.error().message;
@@ -114,12 +116,12 @@ TEST_F(MaintenanceTest, purge_keeps_what_it_was_told_to_keep) {
   EXPECT_EQ(*purgeDeleted(settings(), {"record"}, 3), 0u);
 }
 
-TEST_F(MaintenanceTest, flush_cache_works_on_every_local_cache) {
+TEST_P(Maintenance, flush_cache_works_on_every_cache) {
   EXPECT_TRUE(flushCache(settings()).ok());
   EXPECT_TRUE(flushCache(settings({{"cache_backend", "memory", "--set"}})).ok());
 }
 
-TEST_F(MaintenanceTest, rebuild_quotas_counts_anew_unless_it_only_tells) {
+TEST_P(Maintenance, rebuild_quotas_counts_anew_unless_it_only_tells) {
   inStore([](store::Session& s) -> Task<store::Verdict> {
     auto put = [&s](store::Ref ref, std::string id, std::string data) -> Task<bool> {
       store::Object object;
@@ -142,30 +144,49 @@ TEST_F(MaintenanceTest, rebuild_quotas_counts_anew_unless_it_only_tells) {
     store::Ref list{"quota", parent};
     inStore([&](store::Session& s) -> Task<store::Verdict> {
       auto row = co_await s.get(list, id);
-      data = row.ok() ? row->data : "";
+      data = row.ok() ? row->data : "null";
       co_return store::Verdict::kCommit;
     });
-    return data;
+    return *json::parse(data);
   };
   std::vector<std::string> lines = {"Bucket b, collection c. Final size: 1 records, 86 bytes.",
                                     "Bucket b. Final size: 1 collections, 1 records, 126 bytes."};
   auto told = rebuildQuotas(settings(), true);
   ASSERT_TRUE(told.ok()) << told.error().message;
   EXPECT_EQ(*told, lines);
-  EXPECT_EQ(stored("/buckets/b", "bucket_info"), R"({"record_count":9,"storage_size":9})");
+  EXPECT_EQ(stored("/buckets/b", "bucket_info"),
+            *json::parse(R"({"record_count":9,"storage_size":9})"));
   auto done = rebuildQuotas(settings(), false);
   ASSERT_TRUE(done.ok()) << done.error().message;
   EXPECT_EQ(*done, lines);
   EXPECT_EQ(stored("/buckets/b", "bucket_info"),
-            R"({"collection_count":1,"record_count":1,"storage_size":126})");
+            *json::parse(R"({"collection_count":1,"record_count":1,"storage_size":126})"));
   EXPECT_EQ(stored("/buckets/b/collections/c", "collection_info"),
-            R"({"record_count":1,"storage_size":86})");
+            *json::parse(R"({"record_count":1,"storage_size":86})"));
 }
 
-TEST_F(MaintenanceTest, permissions_stay_with_the_objects) {
+TEST(Migration, creates_the_file_unless_it_only_tells) {
+  std::shared_ptr<void> keep;
+  const std::string dir = makeTestFolder(keep) + "/data";
+  Settings settings = load({{"godwit.data_dir", dir, "--data-dir"}});
+  auto told = migrate(settings, true);
+  ASSERT_TRUE(told.ok());
+  EXPECT_FALSE(told->empty());
+  EXPECT_FALSE(std::filesystem::exists(dir));
+  auto done = migrate(settings, false);
+  ASSERT_TRUE(done.ok()) << done.error().message;
+  EXPECT_NE(done->at(0).find(dir + "/godwit.db"), std::string::npos) << done->at(0);
+  struct stat st {};
+  ASSERT_EQ(::stat(dir.c_str(), &st), 0);
+  EXPECT_EQ(st.st_mode & 0777, 0700u);
+  EXPECT_TRUE(migrate(settings, false).ok());
+}
+
+TEST(Stores, permissions_stay_with_the_objects) {
   auto stores =
-      openStores(settings({{"storage_backend", "memory", "--set"},
-                           {"permission_backend", "kinto.core.permission.postgresql", "--set"}}));
+      openStores(load({{"storage_backend", "memory", "--set"},
+                       {"cache_backend", "memory", "--set"},
+                       {"permission_backend", "kinto.core.permission.postgresql", "--set"}}));
   ASSERT_TRUE(stores.ok()) << stores.error().message;
   EXPECT_EQ(stores->backend->name(), "memory");
 }

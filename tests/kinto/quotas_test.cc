@@ -68,8 +68,7 @@ class Quotas : public testing::TestWithParam<std::string> {
   std::int64_t bucket = 0, collection = 0, record = 0;
   const std::string records = "/buckets/test/collections/col/records";
 };
-INSTANTIATE_TEST_SUITE_P(, Quotas, testing::ValuesIn(TestApp::backends()),
-                         [](const auto& backend) { return backend.param; });
+GODWIT_ON_EACH(Quotas, TestApp::backends());
 
 TEST_P(Quotas, the_capability_names_them) {
   start();

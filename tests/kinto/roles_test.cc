@@ -93,7 +93,7 @@ TEST_P(Roles, EveryEndpointMethodAndRole) {
                                                  {"mat", row.owner}};
     for (const auto& [who, status] : roles) {
       auto api = withConfig(config);
-      seed(*api);
+      seedBeers(*api);
       Seen seen = api->send(row.method, row.path, who, row.body);
       EXPECT_EQ(seen.status, status)
           << row.method << " " << row.path << " as '" << who << "': " << seen.body;
@@ -237,7 +237,7 @@ TEST_P(Roles, SettingsGrantBesideWhatIsStored) {
   config.principals["collection_create_principals"] = {t.userId("carl")};
   config.principals["group_write_principals"] = {"/buckets/beers/groups/admins"};
   auto api = withConfig(config);
-  seed(*api);
+  seedBeers(*api);
   EXPECT_EQ(api->put("/buckets/open", "").status, 201);
   EXPECT_EQ(api->get(one).status, 200);
   EXPECT_EQ(api->get(records).status, 200);
@@ -263,7 +263,7 @@ TEST_P(Roles, UnknownParentsAreNoPatterns) {
     config.principals[key] = {t.userId("root")};
   }
   auto api = withConfig(config);
-  seed(*api);
+  seedBeers(*api);
   EXPECT_EQ(api->del("/buckets/*/collections", "root").status, 404);
   EXPECT_EQ(api->del("/buckets/beers/collections/*/records", "root").status, 404);
   EXPECT_EQ(api->get(one, "mat").status, 200);

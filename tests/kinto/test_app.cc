@@ -2,14 +2,11 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 
 #include "auth/hmac.h"
 #include "base/encoding.h"
 #include "base/text.h"
 #include "json/patch.h"
-#include "store/memory/memory.h"
-#include "store/sqlite/sqlite.h"
 
 namespace godwit::kinto {
 
@@ -42,24 +39,33 @@ Config TestApp::basicConfig() {
   return config;
 }
 
-std::vector<std::string> TestApp::backends() { return {"memory", "sqlite"}; }
+std::vector<std::string> TestApp::backends() {
+  std::vector<std::string> names;
+  for (const TestBackend& each : testBackends()) names.push_back(each.name);
+  return names;
+}
 
-TestApp::TestApp(Config config, const std::string& backend,
-                 std::vector<std::unique_ptr<Plugin>> plugins) {
-  if (backend == "memory") {
-    backend_ = store::makeMemoryBackend();
-    cache_ = store::makeMemoryCache();
-  } else {
-    folder_ = (std::filesystem::temp_directory_path() / "godwit-api-XXXXXX").string();
-    if (!::mkdtemp(folder_.data())) std::abort();
-    auto stores = store::openSqlite(store::SqliteOptions(folder_ + "/godwit.db"));
-    if (!stores.ok()) std::abort();
-    backend_ = std::move(stores->backend);
-    cache_ = std::move(stores->cache);
+std::vector<std::string> TestApp::backendsAndCaches() {
+  std::vector<std::string> names = backends();
+  for (const TestBackend& each : testCaches()) names.push_back(each.name);
+  return names;
+}
+
+TestStores TestApp::openStores(const std::string& backend) {
+  for (const auto* list : {&testBackends(), &testCaches()}) {
+    for (const TestBackend& each : *list) {
+      if (each.name == backend) return each.open();
+    }
   }
+  if (backend != "memory") std::abort();
+  return openMemory();
+}
+
+TestApp::TestApp(Config config, TestStores stores, std::vector<std::unique_ptr<Plugin>> plugins)
+    : stores_(std::move(stores)) {
   App::Parts parts;
-  parts.backend = backend_.get();
-  parts.cache = cache_.get();
+  parts.backend = stores_.backend.get();
+  parts.cache = stores_.cache.get();
   parts.plugins = std::move(plugins);
   auto made = App::make(std::move(config), std::move(parts));
   if (!made.ok()) {
@@ -71,12 +77,11 @@ TestApp::TestApp(Config config, const std::string& backend,
 }
 
 TestApp::~TestApp() {
-  backend_->stop(Deadline::after(std::chrono::seconds(10)));
+  const Deadline deadline = Deadline::after(std::chrono::seconds(10));
+  stores_.backend->stop(deadline);
+  stores_.cache->stop(deadline);
   reactor_.reset();
   app_.reset();
-  cache_.reset();
-  backend_.reset();
-  if (!folder_.empty()) std::filesystem::remove_all(folder_);
 }
 
 std::string TestApp::userId(std::string_view name) const {
@@ -92,8 +97,8 @@ std::string TestApp::inStore(const std::function<Task<std::string>(store::Sessio
   };
   std::promise<bool> done;
   reactor_->post([&] {
-    backend_->run(store::Mode::kWrite, *reactor_, Deadline::after(std::chrono::seconds(60)), work,
-                  [&](Result<store::Verdict> r) { done.set_value(r.ok()); });
+    stores_.backend->run(store::Mode::kWrite, *reactor_, Deadline::after(std::chrono::seconds(60)),
+                         work, [&](Result<store::Verdict> r) { done.set_value(r.ok()); });
   });
   if (!done.get_future().get()) std::abort();
   return made;

@@ -12,6 +12,7 @@
 #include "kinto/app.h"
 #include "store/backend.h"
 #include "store/test_reactor.h"
+#include "test_backend.h"
 
 namespace godwit::kinto {
 
@@ -34,13 +35,16 @@ using HeaderList = std::vector<std::pair<std::string, std::string>>;
 class TestApp {
  public:
   explicit TestApp(Config config = basicConfig(), const std::string& backend = "memory",
-                   std::vector<std::unique_ptr<Plugin>> plugins = {});
+                   std::vector<std::unique_ptr<Plugin>> plugins = {})
+      : TestApp(std::move(config), openStores(backend), std::move(plugins)) {}
+  TestApp(Config config, TestStores stores, std::vector<std::unique_ptr<Plugin>> plugins);
   ~TestApp();
 
   // basicauth on, nothing else unusual.
   static Config basicConfig();
-  // Backends the scenarios run on.
+  // Names of the backends the scenarios run on, and those together with testCaches().
   static std::vector<std::string> backends();
+  static std::vector<std::string> backendsAndCaches();
 
   // `as`: a user name, "" for nobody. `path` without version prefix unless it starts with '!'.
   Seen send(std::string_view method, std::string_view path, std::string_view as = "",
@@ -71,9 +75,9 @@ class TestApp {
   std::string inStore(const std::function<Task<std::string>(store::Session&)>& unit);
 
  private:
-  std::string folder_;  // of a file backend, removed at the end
-  std::unique_ptr<store::Backend> backend_;
-  std::unique_ptr<store::Cache> cache_;
+  static TestStores openStores(const std::string& backend);
+
+  TestStores stores_;
   std::unique_ptr<App> app_;
   std::unique_ptr<store::TestReactor> reactor_;
 };

@@ -61,7 +61,7 @@ TEST_P(Writes, PermissionsOfPut) {
   EXPECT_EQ(named.at("/permissions/read"), "[\"d:d\"]");
   EXPECT_EQ(named.at("/permissions/collection:create"), "");
   EXPECT_EQ(named.at("/permissions/write"), "[\"" + t.userId("mat") + "\"]");
-  EXPECT_EQ(t.get("/buckets/b", "mat").at("/permissions"), named.at("/permissions"));
+  EXPECT_EQ(t.get("/buckets/b", "mat").json(), named.json());
 }
 
 TEST_P(Writes, PatchKindsOfPermissions) {
@@ -166,6 +166,34 @@ TEST_P(Writes, ResponseBehavior) {
   EXPECT_EQ(bad.status, 400);
   EXPECT_EQ(bad.at("/message"),
             "\"Response-Behavior in header: \\\"none\\\" is not one of full, light, diff\"");
+}
+
+TEST_P(Writes, AMegabyteOfAllOfUnicodeComesBackAsItWas) {
+  seed();
+  std::string text;
+  for (std::size_t i = 0; text.size() < (std::size_t{1} << 20); ++i) {
+    for (const char* each :
+         {"plain ", "é", "e\u0301", "😀", "\u2028", "\xEF\xBF\xBF", "%_\\", "'\""}) {
+      text += each;
+    }
+    text += std::to_string(i);
+  }
+  json::Value data = json::Value::object();
+  data.asObject().set("text", json::Value(text));
+  data.asObject().set("k\u00e9y \"' \n", json::Value(1));
+  data.asObject().set("", json::Value(2));
+  json::Value body = json::Value::object();
+  body.asObject().set("data", std::move(data));
+  ASSERT_EQ(t.put(one, "mat", json::dump(body)).status, 200);
+  for (const std::string& path : {one, records + "?id=one"}) {
+    json::Value seen = t.get(path, "mat").json();
+    const json::Value* found = seen.get("data");
+    if (found->isArray()) found = &found->asArray().at(0);
+    EXPECT_TRUE(found->get("text")->asString() == text) << path;
+    EXPECT_EQ(*found->get("k\u00e9y \"' \n"), json::Value(1));
+    EXPECT_EQ(*found->get(""), json::Value(2));
+  }
+  EXPECT_EQ(t.patch(one, "mat", R"({"data":{"text":"short"}})").at("/data/text"), "\"short\"");
 }
 
 TEST_P(Writes, GroupsKeepTheirMembersInPatch) {
