@@ -51,7 +51,7 @@ class Instance(Server):
         self.wait()
         return self.output()
 
-    def ask(self, method, path, body=None, user="alice", headers=None, timeout=20):
+    def ask(self, method, path, body=None, user="alice", headers=None, timeout=60):
         """(status, headers with lower-case names, body) of one request without following redirects."""
         send = dict(headers or {})
         if user:
