@@ -62,6 +62,10 @@ class Writer {
       array(v);
     } else if (v.isNumber() && name == "last_modified") {
       out_ += stamps_.nameOf(list_, v.numberText());
+    } else if (v.isNumber() && name == "schema") {
+      // The time of the collection that a record was held against.
+      std::string records = list_.substr(0, list_.rfind('/'));
+      out_ += stamps_.nameOf(records.substr(0, records.rfind('/')), v.numberText());
     } else if (v.isNumber()) {
       out_ += numberForm(v);
     } else if (v.isString() && name == "date") {
@@ -183,7 +187,11 @@ std::string normalForm(const kinto::Seen& seen, const std::string& list, Stamps&
     rest.remove_prefix(end + 2);
     std::size_t colon = line.find(": ");
     std::string name(line.substr(0, colon));
-    headers.push_back(name + ": " + headerForm(name, line.substr(colon + 2), list, stamps));
+    // The time that a refusal shows of a list without one was taken back with all it did.
+    bool settled = seen.status < 300 || !equalIgnoreCase(name, "ETag");
+    std::string value =
+        settled ? headerForm(name, line.substr(colon + 2), list, stamps) : std::string("TIME");
+    headers.push_back(name + ": " + value);
   }
   std::sort(headers.begin(), headers.end());
   for (const std::string& header : headers) out += header + "\n";

@@ -261,6 +261,10 @@ Step RequestScript::foundation() {
   step.user = "mat";
   step.path = pick(kPlaces);
   if (chance(40)) step.body = R"({"permissions":{"write":[")" + ids_.at("eve") + "\"]}}";
+  if (step.path == "/buckets/b/collections/c" && chance(50)) {
+    step.body = R"({"data":{"schema":{"properties":{"n":{"type":")";
+    step.body += chance(50) ? R"(number"}}}}})" : R"(string"}},"required":["n"]}}})";
+  }
   return step;
 }
 
