@@ -201,6 +201,7 @@ TEST_F(TwoNodes, batches_are_whole_or_nothing_whatever_happens_to_the_database) 
         EXPECT_EQ(seen.at("/responses/2/status"), "412") << seen.body;
         EXPECT_EQ(seen.at("/responses/3/status"), "201") << seen.body;
         ++acknowledged;
+        acknowledged.notify_all();
       } else {
         EXPECT_EQ(seen.status, 503) << seen.body;
         EXPECT_NE(seen.header("Retry-After"), "");
@@ -211,7 +212,7 @@ TEST_F(TwoNodes, batches_are_whole_or_nothing_whatever_happens_to_the_database) 
   };
   std::thread clients([&] { together(kClients, client); });
   auto reach = [&](int enough) {
-    while (acknowledged < enough) std::this_thread::yield();
+    for (int now = acknowledged; now < enough; now = acknowledged) acknowledged.wait(now);
   };
   // Here, since the server dies with the thread that started it.
   for (int round = 0; round < 3; ++round) {
