@@ -255,7 +255,10 @@ Task<bool> runBatch(store::Session& session, Call& call) {
       fill(item_call, *item, call);
       co_await call.app().invoke(session, item_call);
       if (exchange.needs_scan || exchange.needs_write) co_return false;
-      if (item_call.answer.status >= 500 && item_call.answer.errno_code != 0) {
+      // Nothing of the batch is kept: what came before must not be told as done.
+      bool undone = exchange.backend_failed ||
+                    (item_call.answer.status >= 500 && item_call.answer.errno_code != 0);
+      if (undone) {
         call.answer = std::move(item_call.answer);
         co_return false;
       }

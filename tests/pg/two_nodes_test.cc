@@ -5,6 +5,7 @@
 #include <set>
 #include <thread>
 
+#include "base/random.h"
 #include "cluster.h"
 #include "json/value.h"
 #include "kinto/plugins/catalog.h"
@@ -234,6 +235,36 @@ TEST_F(TwoNodes, batches_are_whole_or_nothing_whatever_happens_to_the_database) 
     bool last = there.contains("b" + std::to_string(n));
     EXPECT_EQ(first, last) << "half of batch " << n;
     EXPECT_TRUE(first || status != 200) << "batch " << n << " was acknowledged and is gone";
+  }
+}
+
+// A row of an index ends at a third of a page; text ends at a null character.
+TEST_F(TwoNodes, what_a_database_cannot_hold_is_the_clients_error) {
+  const std::string huge = "a" + randomHex(5000);
+  const std::string list = "[\"" + huge + "\"]";
+  const std::pair<std::string, std::string> cases[] = {
+      {"/buckets/" + huge, "{}"},
+      {"/buckets/b/collections/" + huge, "{}"},
+      {records + "/" + huge, "{}"},
+      {records + "/r", R"({"permissions":{"read":)" + list + "}}"},
+      {"/buckets/b/groups/g", R"({"data":{"members":)" + list + "}}"},
+      {records + "/r", R"({"permissions":{"read":["a\u0000b"]}})"},
+      {"/buckets/b/groups/g", R"({"data":{"members":["a\u0000b"]}})"},
+      {records + "/r", R"({"data":{"n":1e16001}})"},
+  };
+  for (const auto& [path, body] : cases) {
+    Seen seen = node(0).put(path, "mat", body);
+    EXPECT_EQ(seen.status, 400) << path.substr(0, 80) << " " << seen.body;
+    Seen after = node(1).get(path, "mat");
+    EXPECT_TRUE(after.status == 404 || after.status == 403) << after.status;
+    // Nothing of a batch with it is done, and nothing is said to be.
+    std::string item = R"({"method":"PUT","path":")" + path + R"(","body":)" + body + "}";
+    Seen batch = node(0).post("/batch", "mat",
+                              R"({"requests":[{"method":"PUT","path":"/buckets/first"},)" + item +
+                                  R"(,{"method":"PUT","path":"/buckets/last"}]})");
+    EXPECT_EQ(batch.status, 400) << batch.body;
+    EXPECT_EQ(node(1).get("/buckets/first", "mat").status, 403);
+    EXPECT_EQ(node(1).get("/buckets/last", "mat").status, 403);
   }
 }
 
