@@ -17,6 +17,8 @@ export function characters(count) {
     const [code, name, category, combining, bidi] = line.split(";");
     const point = parseInt(code, 16);
     const surrogate = point >= 0xd800 && point <= 0xdfff;
+    // No text of PostgreSQL holds it.
+    const refused = point === 0 && process.env.GODWIT_E2E_DATABASES;
     out.push({
       id: idOf(code),
       code,
@@ -24,7 +26,7 @@ export function characters(count) {
       category,
       combining: Number(combining),
       bidi,
-      text: surrogate ? null : String.fromCodePoint(point),
+      text: surrogate || refused ? null : String.fromCodePoint(point),
     });
     if (out.length === count) break;
   }

@@ -1,6 +1,8 @@
-// Starts the binary named by GODWIT_BIN on a free loopback port with a folder of its own.
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+// Starts the binary named by GODWIT_BIN on a free loopback port with a folder of its own. With
+// GODWIT_E2E_DATABASES, the URL of a PostgreSQL server, its data are in a database of its own there,
+// whatever the settings say.
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,15 +10,50 @@ import { join } from "node:path";
 const binary = process.env.GODWIT_BIN;
 if (!binary) throw new Error("GODWIT_BIN is not set (hint: run through ctest)");
 
-export function freePort() {
+function listening(at) {
   return new Promise((resolve, reject) => {
     const probe = createServer();
     probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
+    probe.listen(at, () => resolve(probe));
   });
+}
+
+// Nobody else's until this process ends; see tests/ports.py.
+export async function freePort() {
+  const low = Number(readFileSync("/proc/sys/net/ipv4/ip_local_port_range", "utf8").split(/\s/)[0]);
+  const first = Math.min(10000, low - 1);
+  for (let attempt = 0; attempt < 10000; ++attempt) {
+    const port = first + Math.floor(Math.random() * (low - first));
+    let name;
+    try {
+      name = await listening("\0" + `godwit-test-port-${port}`.padEnd(107, "-"));
+      const probe = await listening({ port, host: "127.0.0.1" });
+      await new Promise((resolve) => probe.close(resolve));
+      name.unref();
+      return port;
+    } catch {
+      name?.close();
+    }
+  }
+  throw new Error("no free port");
+}
+
+const databases = process.env.GODWIT_E2E_DATABASES;
+
+// What makes a server use a new, empty database.
+function inDatabase(dir) {
+  const name = `e2e_${process.pid}_${Math.random().toString(36).slice(2)}`;
+  const sql = `CREATE DATABASE ${name}`;
+  execFileSync(process.env.GODWIT_E2E_PSQL, ["-X", "-q", "-c", sql, `${databases}postgres`]);
+  const env = { ...process.env };
+  for (const part of ["STORAGE", "PERMISSION", "CACHE"]) {
+    env[`KINTO_${part}_BACKEND`] = "postgresql";
+    env[`KINTO_${part}_URL`] = databases + name;
+  }
+  const ini = join(dir, "migrate.ini");
+  writeFileSync(ini, "[app:main]\n");
+  execFileSync(binary, ["migrate", "--ini", ini], { env });
+  return env;
 }
 
 export class Server {
@@ -36,7 +73,8 @@ export class Server {
       writeFileSync(ini, ["[app:main]", ...lines, ""].join("\n"));
       args.push("--ini", ini);
     }
-    this.child = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
+    this.env ??= databases ? inDatabase(this.dir) : process.env;
+    this.child = spawn(binary, args, { env: this.env, stdio: ["ignore", "ignore", "pipe"] });
     this.child.stderr.on("data", (chunk) => (this.log = (this.log + chunk).slice(-65536)));
     this.exited = new Promise((resolve) =>
       this.child.once("exit", (code, signal) => resolve({ code, signal })),

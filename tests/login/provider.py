@@ -5,6 +5,7 @@ import http.client
 import http.server
 import json
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,19 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "ops", "serve"))
-from harness import Server, free_port, promise, run_tests  # noqa: E402
+import harness  # noqa: E402
+from harness import free_port, promise, run_tests  # noqa: E402
+
+
+class Server(harness.Server):
+    """With GODWIT_TEST_CACHE, a URL, what logins leave behind is kept there, under a name of this server's own."""
+
+    def __init__(self, *flags, settings=None):
+        url = os.environ.get("GODWIT_TEST_CACHE")
+        if url:
+            settings = settings | {"kinto.cache_backend": url.split(":")[0], "kinto.cache_url": url,
+                                   "kinto.cache_prefix": secrets.token_hex(4)}
+        super().__init__(*flags, settings=settings)
 
 
 def b64(data):
