@@ -159,7 +159,9 @@ bool App::route(Call& call) const {
     wrongMethod(call);
     return false;
   }
-  if (call.decoded.empty() || call.decoded.front() != '/' || !isValidUtf8(call.decoded)) {
+  // No name holds a null character, and not every store could look for one that does.
+  bool named = call.decoded.find('\0') == std::string_view::npos && isValidUtf8(call.decoded);
+  if (call.decoded.empty() || call.decoded.front() != '/' || !named) {
     setError(call.answer, 400, kErrnoInvalidParameters, "Invalid URL path.");
     return false;
   }

@@ -30,6 +30,7 @@ TEST_P(Errors, Table) {
   EXPECT_ERROR(t.post("/", ""), 405, 115, "Method Not Allowed",
                "Method not allowed on this endpoint.");
   EXPECT_ERROR(t.send("GET", "!/%82%AC"), 400, 107, "Bad Request", "Invalid URL path.");
+  EXPECT_ERROR(t.put("/buckets/a%00b", "mat"), 400, 107, "Bad Request", "Invalid URL path.");
   EXPECT_ERROR(t.send("HEAD", one, "mat", "", {{"Accept", "text/plain"}}), 406, 107,
                "Invalid parameters", "Accept header should be one of ['application/json']");
   EXPECT_ERROR(t.put(one, "mat", "{}", {{"Content-Type", "text/plain"}}), 415, 107,

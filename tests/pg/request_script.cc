@@ -98,8 +98,8 @@ RequestScript::RequestScript(std::uint64_t seed, std::map<std::string, std::stri
 std::string RequestScript::user() { return pick(kUsers); }
 
 std::string RequestScript::bucket() {
-  constexpr const char* kBuckets[] = {"a", "a", "a", "a", "a", "a",       "a",
-                                      "a", "b", "b", "b", "b", "default", "none"};
+  constexpr const char* kBuckets[] = {"a", "a", "a", "a",       "a",    "a",    "a", "a", "b",
+                                      "b", "b", "b", "default", "none", "a%00", "*", "a_"};
   return std::string("/buckets/") + pick(kBuckets);
 }
 
@@ -117,8 +117,8 @@ std::string RequestScript::list() {
 }
 
 std::string RequestScript::object() {
-  constexpr const char* kIds[] = {"r0",  "r1",  "r2", "r3", "r4", "R1",
-                                  "r-1", "r_1", "r0", "r1", "r2", "r!"};
+  constexpr const char* kIds[] = {"r0", "r1", "r2", "r3", "r4",    "R1", "r-1",         "r_1",
+                                  "r0", "r1", "r2", "r!", "r%00x", "r*", "%F0%9F%98%80"};
   switch (below(14)) {
     case 0:
       return bucket();
