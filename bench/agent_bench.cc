@@ -66,6 +66,24 @@ void statsdAggregate(benchmark::State& state) {
 }
 BENCHMARK(statsdAggregate)->Arg(1)->Arg(25);
 
+// Fifty thousand series, each line another one: what a cache has to reach for.
+void statsdAggregateMany(benchmark::State& state) {
+  std::vector<std::string> packets;
+  for (int i = 0, n = 0; i < 2000; ++i) {
+    std::string text;
+    for (int k = 0; k < 25; ++k, n = (n + 7919) % 50'000) {
+      text +=
+          "app.requests.handler" + std::to_string(n % 50) + ":1|c|#id:" + std::to_string(n) + "\n";
+    }
+    packets.push_back(std::move(text));
+  }
+  agent::Aggregator a(agent::AggregatorOptions{});
+  std::size_t i = 0;
+  for (auto _ : state) a.add(1, packets[i++ % packets.size()]);
+  state.SetItemsProcessed(state.iterations() * 25);
+}
+BENCHMARK(statsdAggregateMany);
+
 void statsdParse(benchmark::State& state) {
   std::string text = packet(25);
   agent::StatsdParser parser;

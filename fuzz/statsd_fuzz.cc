@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         ++bad;
         check(why != StatsdBad::kNone);
       });
-  check(lines == good + bad && lines == countStatsdLines(text));
+  check(lines == good + bad && lines == countLines(text));
 
   AggregatorOptions o;
   o.max_series = 8;

@@ -1,16 +1,12 @@
 #include "agent/aggregator.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "agent/byte_hash.h"
 #include "agent/series_key.h"
 
 namespace godwit::agent {
 namespace {
 
-constexpr std::size_t kFirstAliases = 1u << 12;
-constexpr std::size_t kMostAliases = 1u << 18;
 constexpr std::size_t kMaxEvents = 1000;            // in one window
 constexpr std::size_t kMaxOverflowSeries = 10'000;  // beyond: one for all names
 constexpr std::size_t kMaxOffenders = 1000;
@@ -29,10 +25,65 @@ std::int64_t Aggregator::windowOf(std::int64_t ts_ns) const {
 
 void Aggregator::add(std::int64_t window, std::string_view datagram) {
   if (window_ == kNone) window_ = window;
-  std::size_t lines = parser_.parse(
-      datagram, line_, [&](const StatsdLine& l) { addLine(l); },
-      [&](StatsdBad why, std::string_view) { ++counts_.bad[static_cast<std::size_t>(why)]; });
-  counts_.lines += lines;
+  // In bunches, so that the memory a line leads to is on its way while others are looked at.
+  while (!datagram.empty()) {
+    std::size_t n = 0;
+    while (n < bunch_.size() && !datagram.empty()) {
+      Line& line = bunch_[n];
+      line.cut = cutLine(datagram);
+      if (line.cut.line.empty() || line.cut.line == "\r") continue;
+      line.hash = LineCache::hash(line.cut);
+      lines_.prefetch(line.hash);
+      ++n;
+    }
+    counts_.lines += n;
+    for (std::size_t i = 0; i < n; ++i) lines_.prefetchEntry(bunch_[i].hash);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (!addKnown(bunch_[i])) addUnknown(bunch_[i]);
+    }
+  }
+}
+
+// A line as was seen before but for its value. False: nothing has been done.
+bool Aggregator::addKnown(const Line& line) {
+  const LineCut& cut = line.cut;
+  const LineCache::Entry* known = lines_.find(cut, line.hash);
+  if (!known) return false;
+  const LineCache::Entry e = *known;
+  StatsdLine::Value v{0, false};
+  if (e.type == StatsdType::kSet) {
+    if (cut.value.empty()) return false;
+  } else if (parser_.parseValue(cut.value, e.type, v) != StatsdBad::kNone) {
+    return false;  // bad, or several values
+  }
+  Series* s = e.series->touched == window_ ? e.series : admit(e.series);
+  ++counts_.good;
+  counts_.tags_cut += e.tags_cut;
+  e.type == StatsdType::kSet ? addMember(*s, cut.value) : addValue(*s, v, e.rate);
+  return true;
+}
+
+void Aggregator::addUnknown(const Line& line) {
+  if (StatsdBad why = parser_.parseLine(line.cut.line, line_); why != StatsdBad::kNone) {
+    ++counts_.bad[static_cast<std::size_t>(why)];
+    return;
+  }
+  ++counts_.good;
+  if (line_.type == StatsdType::kEvent || line_.type == StatsdType::kServiceCheck) {
+    addEvent(line_);
+    return;
+  }
+  std::size_t tags_cut = 0;
+  Series* s = find(line_, tags_cut);
+  counts_.tags_cut += tags_cut;
+  if (line_.type == StatsdType::kSet) addMember(*s, line_.member);
+  for (const auto& v : line_.values) addValue(*s, v, line_.rate);
+  // Which overflow series a line goes into depends on the window, and an instant does not come
+  // again.
+  if (line.cut.sections.empty() || line_.has_time || !s->name) return;
+  lines_.makeRoom(touched_.size());
+  lines_.remember(line.cut, line.hash,
+                  {s, line_.rate, static_cast<std::uint16_t>(tags_cut), line_.type});
 }
 
 Aggregator::Kind Aggregator::kindOf(StatsdType type) {
@@ -51,33 +102,28 @@ Aggregator::Kind Aggregator::kindOf(StatsdType type) {
   }
 }
 
-void Aggregator::addLine(const StatsdLine& line) {
-  ++counts_.good;
-  if (line.type == StatsdType::kEvent || line.type == StatsdType::kServiceCheck) {
-    addEvent(line);
-    return;
-  }
-  Series* s = find(line);
-  switch (s->kind) {
+void Aggregator::addValue(Series& s, const StatsdLine::Value& v, double rate) {
+  switch (s.kind) {
     case Kind::kCounter:
-      for (const auto& v : line.values) s->value += v.number / line.rate;
+      s.value += rate == 1 ? v.number : v.number / rate;
       break;
     case Kind::kGauge:
-      for (const auto& v : line.values) {
-        s->value = v.relative ? s->value + v.number : v.number;
-      }
-      s->known = true;
+      s.value = v.relative ? s.value + v.number : v.number;
+      s.known = true;
       break;
     case Kind::kTimer:
     case Kind::kHistogram:
-      if (!s->sketch) s->sketch = std::make_unique<metrics::Sketch>();
-      for (const auto& v : line.values) s->sketch->add(v.number, 1 / line.rate);
+      if (!s.sketch) s.sketch = std::make_unique<metrics::Sketch>();
+      s.sketch->add(v.number, 1 / rate);
       break;
     case Kind::kSet:
-      if (!s->members) s->members = std::make_unique<Distinct>();
-      s->members->add(line.member);
       break;
   }
+}
+
+void Aggregator::addMember(Series& s, std::string_view member) {
+  if (!s.members) s.members = std::make_unique<Distinct>();
+  s.members->add(member);
 }
 
 void Aggregator::addEvent(const StatsdLine& line) {
@@ -100,53 +146,6 @@ void Aggregator::addEvent(const StatsdLine& line) {
   s.data = line.member;
   m.extra.push_back(std::move(s));
   events_.push_back(std::move(m));
-}
-
-Aggregator::Series* Aggregator::find(const StatsdLine& line) {
-  if (line.has_time) return findSlow(line);
-  std::uint64_t h = hashBytes(line.name, static_cast<std::uint64_t>(kindOf(line.type)));
-  if (!line.inline_tags.empty()) h = hashBytes(line.inline_tags, h);
-  if (!line.tags.empty()) h = hashBytes(line.tags, h);
-  if (!line.container.empty()) h = hashBytes(line.container, h + 1);
-  // Grows with the series seen; what is forgotten on the way is found again the slow way.
-  if (aliases_.size() < kMostAliases && touched_.size() * 2 >= aliases_.size()) {
-    std::size_t size = aliases_.empty() ? kFirstAliases : aliases_.size() * 4;
-    aliases_.clear();
-    aliases_.resize(size);
-  }
-  Alias& a = aliases_[h & (aliases_.size() - 1)];
-  auto same = [&] {
-    std::string_view raw(a.raw.get(), a.size);
-    std::size_t n =
-        line.name.size() + line.inline_tags.size() + line.tags.size() + line.container.size() + 3;
-    if (raw.size() != n) return false;
-    auto take = [&](std::string_view part) {
-      bool equal = raw.substr(0, part.size()) == part;
-      raw.remove_prefix(part.size());
-      return equal;
-    };
-    return take(line.name) && take("|") && take(line.inline_tags) && take("|") && take(line.tags) &&
-           take("|") && take(line.container);
-  };
-  if (a.series && a.hash == h && a.series->kind == kindOf(line.type) && same()) {
-    Series* s = a.series;
-    return s->touched == window_ ? s : admit(s);
-  }
-  Series* s = findSlow(line);
-  if (!s->name) return s;  // an overflow series: which one depends on the window
-  a.hash = h;
-  a.series = s;
-  std::string raw(line.name);
-  raw += '|';
-  raw += line.inline_tags;
-  raw += '|';
-  raw += line.tags;
-  raw += '|';
-  raw += line.container;
-  a.raw = std::make_unique_for_overwrite<char[]>(raw.size());
-  std::memcpy(a.raw.get(), raw.data(), raw.size());
-  a.size = static_cast<std::uint32_t>(raw.size());
-  return s;
 }
 
 // What the line is called: prefix and, with the preset, without what goes into tags.
@@ -177,14 +176,17 @@ std::string Aggregator::nameOf(const StatsdLine& line) {
   return name;
 }
 
-void Aggregator::makeKey(Kind kind, const StatsdLine& line, std::string& key, std::string& name) {
+// Returns how many tags were cut.
+std::size_t Aggregator::makeKey(Kind kind, const StatsdLine& line, std::string& key,
+                                std::string& name) {
   tags_.clear();
-  counts_.tags_cut += parser_.splitTags(line, tags_);
+  const std::size_t cut = parser_.splitTags(line, tags_);
   name = nameOf(line);
   std::stable_sort(tags_.begin(), tags_.end());
   tags_.erase(std::unique(tags_.begin(), tags_.end()), tags_.end());
   std::string time = line.has_time ? std::to_string(line.unix_s) : std::string();
   key = seriesKey(static_cast<char>(kind), time, name, tags_);
+  return cut;
 }
 
 Aggregator::Series* Aggregator::lookup(const std::string& key, Kind kind, std::string_view name,
@@ -201,10 +203,10 @@ Aggregator::Series* Aggregator::lookup(const std::string& key, Kind kind, std::s
   return raw;
 }
 
-Aggregator::Series* Aggregator::findSlow(const StatsdLine& line) {
+Aggregator::Series* Aggregator::find(const StatsdLine& line, std::size_t& tags_cut) {
   Kind kind = kindOf(line.type);
   std::string key, name;
-  makeKey(kind, line, key, name);
+  tags_cut = makeKey(kind, line, key, name);
   Series* s = lookup(key, kind, name, false);
   if (s && s->touched == window_) return s;
   // Decided on this window's numbers alone, so that a replay decides the same.
@@ -335,7 +337,7 @@ void Aggregator::evict() {
     any = true;
   }
   if (!any) return;
-  for (Alias& a : aliases_) a = {};
+  lines_.clear();
   names_.clear();
   for (auto& [key, s] : series_) {
     if (!s->name) continue;

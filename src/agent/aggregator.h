@@ -14,10 +14,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "agent/distinct.h"
+#include "agent/line_cache.h"
 #include "agent/statsd_parser.h"
+#include "agent/statsd_series.h"
 #include "godwit/metrics/metrics.h"
-#include "metrics/sketch.h"
 
 namespace godwit::agent {
 
@@ -50,7 +50,7 @@ class Aggregator {
   // The window that the instant belongs to. When it is not the open one, call close() first.
   [[nodiscard]] std::int64_t windowOf(std::int64_t ts_ns) const;
   [[nodiscard]] std::int64_t open() const { return window_; }  // kNone: nothing has come yet
-  static constexpr std::int64_t kNone = INT64_MIN;
+  static constexpr std::int64_t kNone = kNoWindow;
 
   // Parses into the open window, which becomes `window` when there is none.
   void add(std::int64_t window, std::string_view datagram);
@@ -84,31 +84,24 @@ class Aggregator {
   bool restore(std::string_view bytes);
 
  private:
-  enum class Kind : std::uint8_t { kCounter = 1, kGauge, kTimer, kHistogram, kSet };
-  struct NameInfo {
-    std::size_t count = 0;
-    std::int64_t window = kNone;
-  };
-  struct Series {
-    std::string key;               // series_key.h
-    std::int64_t touched = kNone;  // window
-    double value = 0;
-    Kind kind{};
-    bool known = false;  // a gauge that has a value
-    std::unique_ptr<metrics::Sketch> sketch;
-    std::unique_ptr<Distinct> members;
-    NameInfo* name = nullptr;
+  using Kind = StatsdKind;
+  using Series = StatsdSeries;
+  struct Line {
+    LineCut cut;
+    std::uint64_t hash = 0;
   };
 
-  void addLine(const StatsdLine& line);
+  bool addKnown(const Line& line);
+  void addUnknown(const Line& line);
   void addEvent(const StatsdLine& line);
-  Series* find(const StatsdLine& line);
-  Series* findSlow(const StatsdLine& line);
+  static void addValue(Series& s, const StatsdLine::Value& v, double rate);
+  static void addMember(Series& s, std::string_view member);
+  Series* find(const StatsdLine& line, std::size_t& tags_cut);
   Series* admit(Series* s);
   Series* lookup(const std::string& key, Kind kind, std::string_view name, bool create);
   Series* overflowFor(Kind kind, std::string_view name);
   std::string nameOf(const StatsdLine& line);
-  void makeKey(Kind kind, const StatsdLine& line, std::string& key, std::string& name);
+  std::size_t makeKey(Kind kind, const StatsdLine& line, std::string& key, std::string& name);
   void toMetrics(const Series& s, metrics::Metrics& m) const;
   std::vector<Series*> ordered();
   void finishWindow(std::int64_t next);
@@ -124,21 +117,14 @@ class Aggregator {
   AggregatorCounts counts_;
   // A cache. The keys are views of Series::key.
   std::unordered_map<std::string_view, std::unique_ptr<Series>> series_;
-  std::unordered_map<std::string, NameInfo> names_;
+  std::unordered_map<std::string, StatsdName> names_;
   std::vector<Series*> touched_;  // of the open window
   std::size_t overflow_series_ = 0;
   std::vector<metrics::Metrics> events_;
   std::map<std::string, std::uint64_t> offenders_;
 
-  // Finds the series of a line from its bytes, without looking into the tags. A cache: what is not
-  // in it takes the slow way.
-  struct Alias {
-    std::uint64_t hash = 0;
-    Series* series = nullptr;
-    std::unique_ptr<char[]> raw;
-    std::uint32_t size = 0;
-  };
-  std::vector<Alias> aliases_;  // size is a power of two, or 0
+  LineCache lines_;
+  std::array<Line, 16> bunch_;  // scratch of add()
 };
 
 }  // namespace godwit::agent

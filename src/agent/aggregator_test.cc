@@ -132,6 +132,90 @@ TEST(Aggregator, interrupted_anywhere_it_gives_the_same_points) {
   EXPECT_EQ(straight, run(113));
 }
 
+// A line that was seen before but for its value takes a shorter way. A restored aggregator has seen
+// none, so both ways have to come to the same, refusals and counters included.
+TEST(Aggregator, known_lines_come_to_the_same_as_unknown_ones) {
+  AggregatorOptions o = options();
+  o.max_series = 60;
+  o.max_series_per_name = 12;
+  o.statsd.max_tags = 3;
+  o.statsd.max_tag = 6;
+  static const char* const kNames[] = {
+      "a",     "abcdefg", "abcdefgh", "a,t=1",
+      "a;t=1", "_e{1,1}", "",         "a.name.of.more.than.thirty-two.bytes"};
+  static const char* const kValues[] = {"1",   "2.5", "-3",  "+4",          "1:2", "x:y", "", "nan",
+                                        "1e3", "+-1", "0x1", "12345678901", "1:",  ":1",  "/"};
+  static const char* const kSections[] = {"|c",
+                                          "|g",
+                                          "|ms",
+                                          "|h",
+                                          "|d",
+                                          "|s",
+                                          "|kv",
+                                          "|m",
+                                          "|q",
+                                          "|",
+                                          "|c|@0.1",
+                                          "|ms|@0.3",
+                                          "|c|@2",
+                                          "|c|#b:2,a:1",
+                                          "|c|#a:1,b:2",
+                                          "|c|#long:value,b,c,d",
+                                          "|c|T5",
+                                          "|g|c:id",
+                                          "|s|#a:1",
+                                          "|c\r",
+                                          "",
+                                          "|c|#a:1|@0.5|e:x"};
+  std::mt19937 rnd(3);
+  Aggregator warm(o), cold(o);
+  for (int i = 0; i < 30'000; ++i) {
+    std::string line = std::string(kNames[rnd() % std::size(kNames)]) + (rnd() % 20 ? ":" : "") +
+                       kValues[rnd() % std::size(kValues)] +
+                       kSections[rnd() % std::size(kSections)];
+    const std::int64_t w = i / 10'000;
+    if (warm.open() != Aggregator::kNone && w > warm.open()) {
+      ASSERT_EQ(closeAll(warm, w), closeAll(cold, w));
+    }
+    warm.add(w, line);
+    cold.add(w, line);
+    std::string state;
+    cold.save(state);
+    ASSERT_TRUE(cold.restore(state));
+    ASSERT_EQ(warm.counts(), cold.counts()) << line;
+  }
+  EXPECT_GT(warm.counts().tags_cut, 0u);
+  EXPECT_GT(warm.counts().overflowed, 0u);
+  ASSERT_EQ(closeAll(warm, 9), closeAll(cold, 9));
+}
+
+// More series than the cache begins with, lines too long for it, and a window in between.
+TEST(Aggregator, any_number_of_lines_is_told_apart) {
+  AggregatorOptions o = options();
+  o.max_series_per_name = o.max_series;
+  Aggregator a(o);
+  for (std::int64_t w = 1; w <= 2; ++w) {
+    for (int round = 0; round < 3; ++round) {
+      std::string text;
+      for (int i = 0; i < 20'000; ++i) {
+        text += "n" + std::to_string(i % 2000) + ":" + std::to_string(i) +
+                "|c|#id:" + std::to_string(i) + "\n";
+        if (i % 1000 == 0) {
+          text += "long:" + std::to_string(i) + "|c|#x:" + std::string(2000, 'x') +
+                  std::to_string(i) + "\n";
+        }
+      }
+      a.add(w, text);
+    }
+    auto v = values(a, w + 1);
+    ASSERT_EQ(v.size(), 20'001u);  // the long ones differ behind the cut only
+    for (int i = 0; i < 20'000; i += 7) {
+      auto n = std::to_string(i % 2000), id = std::to_string(i);
+      ASSERT_DOUBLE_EQ((v["n" + n + ",id=" + id]), 3.0 * i);
+    }
+  }
+}
+
 TEST(Aggregator, damaged_state_is_refused_whole) {
   Aggregator a(options());
   a.add(1, "c:1|c\ng:1|g\nt:1|ms\ns:x|s");

@@ -166,16 +166,21 @@ StatsdBad StatsdParser::parseLine(std::string_view line, StatsdLine& out) const 
   return rest.empty() ? StatsdBad::kNone : parseSections(rest, out);
 }
 
+StatsdBad StatsdParser::parseValue(std::string_view text, StatsdType type,
+                                   StatsdLine::Value& out) const {
+  if (!parseNumber(text, out.number)) return StatsdBad::kBadValue;
+  if (type == StatsdType::kTimer && out.number < 0) return StatsdBad::kNegativeTimer;
+  out.relative = type == StatsdType::kGauge && options_.gauge_delta &&
+                 (text.front() == '+' || text.front() == '-');
+  return StatsdBad::kNone;
+}
+
 StatsdBad StatsdParser::parseValues(std::string_view values, StatsdLine& out) const {
   while (true) {
     std::size_t n = values.find(':');
     std::string_view text = values.substr(0, n);
     StatsdLine::Value v{0, false};
-    if (!parseNumber(text, v.number)) return StatsdBad::kBadValue;
-    if (out.type == StatsdType::kTimer && v.number < 0) return StatsdBad::kNegativeTimer;
-    if (out.type == StatsdType::kGauge && options_.gauge_delta) {
-      v.relative = text.front() == '+' || text.front() == '-';
-    }
+    if (auto bad = parseValue(text, out.type, v); bad != StatsdBad::kNone) return bad;
     if (out.values.size() >= options_.max_values) return StatsdBad::kBadValue;
     out.values.push_back(v);
     if (n == std::string_view::npos) return StatsdBad::kNone;
@@ -285,18 +290,6 @@ std::size_t StatsdParser::splitTags(const StatsdLine& line, StatsdTags& out) con
   while (!tags.empty()) add(cutAt(tags, ','), ':');
   if (!line.container.empty()) out.emplace_back("container_id", line.container);
   return cut;
-}
-
-std::size_t countStatsdLines(std::string_view datagram) {
-  std::size_t lines = 0;
-  while (!datagram.empty()) {
-    const void* nl = std::memchr(datagram.data(), '\n', datagram.size());
-    std::size_t n = nl ? static_cast<std::size_t>(static_cast<const char*>(nl) - datagram.data())
-                       : datagram.size();
-    if (n > 1 || (n == 1 && datagram[0] != '\r')) ++lines;
-    datagram.remove_prefix(nl ? n + 1 : n);
-  }
-  return lines;
 }
 
 }  // namespace godwit::agent

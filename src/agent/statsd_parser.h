@@ -7,11 +7,12 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "agent/line_scan.h"
 
 namespace godwit::agent {
 
@@ -80,6 +81,9 @@ class StatsdParser {
   // One line without its newline (a final '\r' is ignored). `out` is valid only for kNone.
   StatsdBad parseLine(std::string_view line, StatsdLine& out) const;
 
+  // One value of a line of that type, not a set.
+  StatsdBad parseValue(std::string_view text, StatsdType type, StatsdLine::Value& out) const;
+
   // Appends every tag of the line: inline ones, "|#" ones, the container. Returns how many were
   // cut short or left out because of a limit.
   std::size_t splitTags(const StatsdLine& line, StatsdTags& out) const;
@@ -90,11 +94,7 @@ class StatsdParser {
   std::size_t parse(std::string_view datagram, StatsdLine& scratch, Good&& good, Bad&& bad) const {
     std::size_t lines = 0;
     while (!datagram.empty()) {
-      const void* nl = std::memchr(datagram.data(), '\n', datagram.size());
-      std::size_t n = nl ? static_cast<std::size_t>(static_cast<const char*>(nl) - datagram.data())
-                         : datagram.size();
-      std::string_view line = datagram.substr(0, n);
-      datagram.remove_prefix(nl ? n + 1 : n);
+      std::string_view line = cutLine(datagram).line;
       if (line.empty() || line == "\r") continue;
       ++lines;
       StatsdBad why = parseLine(line, scratch);
@@ -117,8 +117,5 @@ class StatsdParser {
 
   StatsdOptions options_;
 };
-
-// Lines that hold something: what parse() will return, without parsing.
-std::size_t countStatsdLines(std::string_view datagram);
 
 }  // namespace godwit::agent

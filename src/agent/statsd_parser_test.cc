@@ -127,7 +127,7 @@ TEST(StatsdParser, a_bad_line_spares_its_neighbours) {
   EXPECT_EQ(good, 3);
   EXPECT_EQ(bad, 1);
   EXPECT_EQ(n, 4u);
-  EXPECT_EQ(countStatsdLines(text), 4u);
+  EXPECT_EQ(countLines(text), 4u);
 }
 
 }  // namespace
