@@ -15,7 +15,11 @@ namespace {
 using namespace std::chrono_literals;
 using spool::ReadStatus;
 
-constexpr std::uint64_t kSaveEveryBytes = 64u << 20;  // of the log: bounds what a restart replays
+// Of the log, between two saves: bounds what a restart replays. The less there is to save, the
+// sooner, because segments behind the saved place are used again while their pages are at hand.
+constexpr std::uint64_t kSaveEveryLeast = 16u << 20;
+constexpr std::uint64_t kSaveEveryMost = 64u << 20;
+constexpr std::uint64_t kSaveEveryPerSeries = 1024;
 constexpr std::size_t kChunkBytes = 256 * 1024;
 constexpr std::uint32_t kChunkPoints = 10'000;
 constexpr char kMagic[8] = {'G', 'W', 'C', 'K', 'P', 'T', '1', '\n'};
@@ -230,6 +234,11 @@ void Aggregation::consume(const LogFrame& f, LogReader& reader) {
   done_[f.lane] = reader.places().at(f.lane);
 }
 
+std::uint64_t Aggregation::saveEvery() const {
+  return std::clamp(aggregator_.cachedSeries() * kSaveEveryPerSeries, kSaveEveryLeast,
+                    kSaveEveryMost);
+}
+
 void Aggregation::main() {
   LogReader reader(log_, LaneRole::kStatsd, done_, false, LogReader::Order::kByAge);
   LogFrame f;
@@ -241,7 +250,7 @@ void Aggregation::main() {
     lines_lost_ += reader.takeReconciled();
     if (status == ReadStatus::kFrame) {
       consume(f, reader);
-      if (bytes_since_save_ >= kSaveEveryBytes) save();
+      if (bytes_since_save_ >= saveEvery()) save();
       if (!stopping_.load(std::memory_order_relaxed) || !stop_at_.expired()) continue;
       break;
     }

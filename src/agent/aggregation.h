@@ -51,6 +51,7 @@ class Aggregation {
   void closeWindow(std::int64_t next);
   void giveOut(std::int64_t window, std::string& chunk, std::uint32_t count);
   void save();
+  [[nodiscard]] std::uint64_t saveEvery() const;
   void publishStats();
 
   // Set once

@@ -27,6 +27,8 @@ constexpr auto kPoll = 100ms;  // a lost wake-up costs this much
 constexpr auto kQuiet = 5ms;   // producers pay for at most one wake-up in this time
 constexpr auto kDirectoryEvery = 100ms;
 constexpr auto kCleanEvery = 200ms;
+constexpr auto kCleanSoon = 20ms;  // when a consumer has passed a segment
+constexpr int kCleanShare = 20;    // and cleaning takes at most one part in this many of the time
 constexpr auto kAbandonedEvery = 30s;
 
 bool takeLock(int fd) {
@@ -174,7 +176,11 @@ void Log::passed(const std::string& consumer, const std::map<LaneId, Position>& 
   std::lock_guard lock(mu_);
   auto it = consumers_.find(consumer);
   if (it == consumers_.end()) return;
-  for (const auto& [id, position] : positions) it->second.positions[id] = position;
+  for (const auto& [id, position] : positions) {
+    Position& known = it->second.positions[id];
+    if (position.seg > known.seg) passed_segment_.store(true, std::memory_order_relaxed);
+    known = position;
+  }
 }
 
 void Log::start() {
@@ -274,6 +280,7 @@ bool Log::scan() {
 
 void Log::main() {
   auto next_clean = std::chrono::steady_clock::now();
+  auto not_before = next_clean;
   auto next_sync = next_clean + options_.sync;
   auto next_abandoned = next_clean;
   while (!stopping_.load()) {
@@ -281,10 +288,15 @@ void Log::main() {
     bool changed = scan();
     if (changed) wakeReaders();
     auto now = std::chrono::steady_clock::now();
-    if (now >= next_clean) {
+    if (now >= next_clean ||
+        (passed_segment_.load(std::memory_order_relaxed) && now >= not_before)) {
+      passed_segment_.store(false, std::memory_order_relaxed);
       forgetForeignCursors();
       clean();
       next_clean = now + kCleanEvery;
+      auto took = std::chrono::steady_clock::now() - now;
+      not_before =
+          now + std::max<std::chrono::steady_clock::duration>(kCleanSoon, took * kCleanShare);
     }
     if (now >= next_abandoned) {
       spool::removeAbandonedLanes(options_.dir, Clock::system().nowNs());

@@ -137,6 +137,7 @@ class Log {
   std::atomic<std::uint64_t> version_{0};
   std::atomic<std::uint64_t> growth_{0};
   std::atomic<bool> complete_{true};
+  std::atomic<bool> passed_segment_{false};  // something may be there to remove
 
   std::mutex wait_mu_;
   std::condition_variable grown_;
