@@ -2,6 +2,8 @@
 
 #include <ctime>
 
+#include "metrics/tick_clock.h"
+
 namespace godwit::metrics {
 namespace {
 
@@ -30,7 +32,8 @@ StampClock::StampClock(const Clock& wall, const Clock& monotonic, const Clock& c
 }
 
 const Clock& StampClock::systemMonotonic() {
-  static const KernelClock<CLOCK_MONOTONIC> clock;
+  static const KernelClock<CLOCK_MONOTONIC> exact;
+  static const TickClock clock(exact, TickClock::processorTicks());
   return clock;
 }
 
