@@ -1,6 +1,7 @@
 #include "godwit/metrics/client.h"
 
 #include <exception>
+#include <mutex>
 
 #include "metrics/collector_state.h"
 #include "metrics/core.h"
@@ -18,7 +19,7 @@ Client::~Client() {
 }
 
 Collector Client::metrics() {
-  auto state = std::make_unique<Collector::State>();
+  auto state = Collector::State::make();
   state->core = core_;
   state->metrics.dims = core_->options.default_dimensions;
   if (core_->options.timestamp_format != kDefaultTimestampFormat) {
@@ -32,7 +33,16 @@ SendResult Client::send(Metrics&& metrics) noexcept {
   return core_->send(mine);
 }
 
-SendResult Client::send(Collector& collector) { return send(collector.close()); }
+SendResult Client::send(Collector& collector) {
+  Collector::State& state = *collector.state_;
+  {
+    const std::lock_guard guard(state.lock);
+    state.mustBeOpen();
+    state.closed = true;
+  }
+  // Nobody changes a closed one, so it stays where it is, and so does its memory.
+  return core_->send(state.metrics);
+}
 
 Counter& Client::counter(std::string_view name, const Dims& dims) {
   return core_->counter(name, dims);

@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -164,6 +165,39 @@ TEST(CollectorTest, thousands_of_names_are_found_again) {
     ASSERT_EQ(m.counters[i].name, "counter." + std::to_string(i));
     ASSERT_EQ(m.counters[i].value, 3.0 * static_cast<double>(i));
   }
+}
+
+// A thread uses the memory of its former collectors again.
+TEST(CollectorTest, a_new_one_knows_nothing_of_those_before_it) {
+  for (int i = 0; i < 20; ++i) {
+    Collector c;
+    Collector within;
+    within.add_count("inner", 1);
+    EXPECT_FALSE(c.closed());
+    c.set_dimension("d" + std::to_string(i), "v");
+    for (int k = 0; k <= i; ++k)
+      c.add_count("n" + std::to_string(i * 100 + k), 1, {}, {{"m", true}});
+    c.set_timer("t", milliseconds(1), Microseconds);
+    c.set_gauge("g", i);
+    if (i % 3 == 0) continue;  // given up
+    Collector moved = std::move(c);
+    if (i % 3 == 1) within = std::move(moved);
+    const Metrics m = i % 3 == 1 ? within.close() : moved.close();
+    ASSERT_EQ(m.dims, (Dims{{"d" + std::to_string(i), "v"}}));
+    ASSERT_EQ(m.counters.size(), static_cast<std::size_t>(i) + 1);
+    EXPECT_EQ(m.counters.back().value, 1);
+    EXPECT_EQ(m.timers.size() + m.extra.size(), 2u);
+    EXPECT_EQ(m.timestamp_format, kDefaultTimestampFormat);
+  }
+}
+
+TEST(CollectorTest, one_may_end_after_its_threads_other_objects) {
+  static thread_local std::optional<Collector> last;
+  std::thread([] {
+    last.emplace();
+    Collector().add_count("before", 1);  // what the thread keeps is made after `last`
+    last->add_count("n", 1);
+  }).join();
 }
 
 TEST(CollectorTest, many_threads_may_use_one) {

@@ -18,11 +18,14 @@ double inUnit(std::chrono::nanoseconds t, const Unit& unit) {
 
 }  // namespace
 
-Collector::Collector() : state_(std::make_unique<State>()) {}
+Collector::Collector() : state_(State::make()) {}
 Collector::Collector(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Collector::Collector(Collector&&) noexcept = default;
-Collector& Collector::operator=(Collector&&) noexcept = default;
-Collector::~Collector() = default;
+Collector& Collector::operator=(Collector&& other) noexcept {
+  if (this != &other) State::giveBack(std::exchange(state_, std::move(other.state_)));
+  return *this;
+}
+Collector::~Collector() { State::giveBack(std::move(state_)); }
 
 void Collector::State::stamp(Sample& s, std::optional<TimeNs> ts) {
   s.explicit_ts = ts.has_value();

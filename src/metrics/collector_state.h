@@ -23,6 +23,13 @@ struct Collector::State {
   NameIndex timers;
   NameIndex extra;
 
+  // One that is empty and open, if possible with the memory of a former one.
+  static std::unique_ptr<State> make();
+  static void giveBack(std::unique_ptr<State> state) noexcept;
+  bool clear() noexcept;
+  struct Kept;
+  static Kept& kept();
+
   StampClock& clock() const { return core ? core->clock : StampClock::system(); }
   void mustBeOpen() const {
     if (closed) [[unlikely]]

@@ -29,6 +29,12 @@ class NameIndex {
     }
   }
 
+  // For a list that has been emptied.
+  void clear() {
+    table_.clear();
+    indexed_ = 0;
+  }
+
  private:
   static constexpr std::size_t kLinear = 12;
 
