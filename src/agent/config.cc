@@ -8,6 +8,7 @@
 
 #include "agent/kadabra_config.h"
 #include "base/os_error.h"
+#include "base/units.h"
 
 namespace godwit::agent {
 namespace {
@@ -71,7 +72,7 @@ bool Section::flag(std::string_view key) const { return *parseFlag(entry(key).va
 std::int64_t Section::integer(std::string_view key) const { return *parseInt(entry(key).value); }
 double Section::number(std::string_view key) const { return *parseNumber(entry(key).value); }
 std::chrono::nanoseconds Section::duration(std::string_view key) const {
-  return *parseDuration(entry(key).value);
+  return *parseNanoseconds(entry(key).value);
 }
 std::uint64_t Section::size(std::string_view key) const { return *parseSize(entry(key).value); }
 bool Section::isSet(std::string_view key) const { return entries_.contains(key); }

@@ -84,6 +84,41 @@ TEST(Config, kadabra_names_as_ini_and_as_json) {
   }
 }
 
+TEST(Config, times_and_sizes_in_every_notation) {
+  using namespace std::chrono_literals;
+  const std::vector<std::pair<const char*, std::chrono::nanoseconds>> times = {
+      {"250ms", 250ms}, {"1.5", 1500ms},
+      {"2 s", 2s},      {".5s", 500ms},
+      {"2M", 2min},     {"3min", 3min},
+      {"1H", 1h},       {"1d", 24h},
+      {"10.", 10s},     {"1000000000", 1'000'000'000s},
+      {"20us", 20us},   {"700 ns", 700ns}};
+  for (const auto& [text, want] : times) {
+    Config c;
+    ASSERT_TRUE(c.readText(std::string("[statsd]\nflush_interval = ") + text + "\n", "f")) << text;
+    EXPECT_EQ(c.section("statsd").duration("flush_interval"), want) << text;
+  }
+  const std::vector<std::pair<const char*, std::uint64_t>> sizes = {
+      {"1000", 1000},       {"64KiB", 65536},
+      {"64 k", 65536},      {"8MiB", 8u << 20},
+      {"1.5m", 1572864},    {"1GiB", 1u << 30},
+      {"2g", 2ull << 30},   {"12B", 12},
+      {"10MB", 10'000'000}, {"1000000000000000", 1'000'000'000'000'000}};
+  for (const auto& [text, want] : sizes) {
+    Config c;
+    ASSERT_TRUE(c.readText(std::string("[statsd]\nreceive_buffer = ") + text + "\n", "f")) << text;
+    EXPECT_EQ(c.section("statsd").size("receive_buffer"), want) << text;
+  }
+  for (const char* line :
+       {"flush_interval = 0", "flush_interval = -1s", "flush_interval = 1e3", "flush_interval = s",
+        "flush_interval = 1 w", "flush_interval = 1.2.3", "flush_interval = 1000000001",
+        "flush_interval = 12000d", "receive_buffer = -1", "receive_buffer = 1e3",
+        "receive_buffer = 1 TiB", "receive_buffer = KiB", "receive_buffer = 1000000000000001",
+        "receive_buffer = 1000000g"}) {
+    EXPECT_FALSE(Config().readText(std::string("[statsd]\n") + line + "\n", "f")) << line;
+  }
+}
+
 TEST(Config, secrets_are_masked) {
   Config c;
   ASSERT_TRUE(c.readText("[http]\ntoken = hush\n", "f"));

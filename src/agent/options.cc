@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "base/units.h"
+
 namespace godwit::agent {
 namespace {
 
@@ -209,16 +211,9 @@ bool isChoice(std::string_view choices, std::string_view text) {
   return false;
 }
 
-// Number and unit of "1.5 MiB".
-bool splitUnit(std::string_view text, double& number, std::string& unit) {
-  text = trim(text);
-  std::size_t n = text.find_first_not_of("0123456789.");
-  std::string_view digits = text.substr(0, n);
-  auto r = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (digits.empty() || r.ec != std::errc() || r.ptr != digits.data() + digits.size()) return false;
-  unit = n == std::string_view::npos ? std::string() : lowered(trim(text.substr(n)));
-  return true;
-}
+// Longer and larger ones are typing errors, and sums with them might not fit.
+constexpr auto kLongest = std::chrono::seconds(1'000'000'000);
+constexpr std::uint64_t kLargest = 1'000'000'000'000'000;
 
 }  // namespace
 
@@ -258,48 +253,6 @@ std::optional<double> parseNumber(std::string_view text) {
   return std::isfinite(n) ? std::optional(n) : std::nullopt;
 }
 
-std::optional<std::chrono::nanoseconds> parseDuration(std::string_view text) {
-  double n = 0;
-  std::string unit;
-  if (!splitUnit(text, n, unit)) return std::nullopt;
-  double seconds = 0;
-  if (unit.empty() || unit == "s") {
-    seconds = n;
-  } else if (unit == "ms") {
-    seconds = n / 1000;
-  } else if (unit == "m" || unit == "min") {
-    seconds = n * 60;
-  } else if (unit == "h") {
-    seconds = n * 3600;
-  } else if (unit == "d") {
-    seconds = n * 86400;
-  } else {
-    return std::nullopt;
-  }
-  if (seconds > 1e9) return std::nullopt;
-  return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
-}
-
-std::optional<std::uint64_t> parseSize(std::string_view text) {
-  double n = 0;
-  std::string unit;
-  if (!splitUnit(text, n, unit)) return std::nullopt;
-  double factor = 0;
-  if (unit.empty() || unit == "b") {
-    factor = 1;
-  } else if (unit == "kib" || unit == "k") {
-    factor = 1024;
-  } else if (unit == "mib" || unit == "m") {
-    factor = 1024.0 * 1024;
-  } else if (unit == "gib" || unit == "g") {
-    factor = 1024.0 * 1024 * 1024;
-  } else {
-    return std::nullopt;
-  }
-  if (n * factor > 1e15) return std::nullopt;
-  return static_cast<std::uint64_t>(n * factor);
-}
-
 std::optional<std::string> checkValue(const OptionDef& o, std::string_view text) {
   switch (o.type) {
     case kText:
@@ -322,16 +275,18 @@ std::optional<std::string> checkValue(const OptionDef& o, std::string_view text)
       return std::nullopt;
     }
     case kDuration: {
-      auto d = parseDuration(text);
-      if (!d) return "must be a duration such as 500ms, 10s, 2m";
+      auto d = parseNanoseconds(text);
+      if (!d || *d > kLongest) return "must be a duration such as 500ms, 10s, 2m";
       bool positive = o.key == "flush_interval" || o.key == "timeout" || o.key == "interval" ||
                       o.key == "nanny_frequency" || o.key == "retry_max";
       if (positive && d->count() <= 0) return "must be longer than zero";
       return std::nullopt;
     }
-    case kSize:
-      if (!parseSize(text)) return "must be a size such as 64KiB, 8MiB, 1GiB";
+    case kSize: {
+      auto n = parseSize(text);
+      if (!n || *n > kLargest) return "must be a size such as 64KiB, 8MiB, 1GiB";
       return std::nullopt;
+    }
     case kChoice:
       if (!isChoice(o.choices, text)) {
         std::string list(o.choices);

@@ -2,7 +2,6 @@
 // docs/godwit-agent.md all come from it. Any thread; nothing here changes at run time.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -30,12 +29,10 @@ const OptionDef* findOption(std::string_view section, std::string_view key);
 std::span<const std::pair<std::string_view, std::string_view>>
 sectionTable();  // name, one sentence
 
-// Notation of values. "10s", "500ms", "2m", "1h", "1.5" (seconds); "8MiB", "64KiB", "1000".
+// Notation of values; times and sizes are those of base/units.h.
 std::optional<bool> parseFlag(std::string_view text);
 std::optional<std::int64_t> parseInt(std::string_view text);
 std::optional<double> parseNumber(std::string_view text);
-std::optional<std::chrono::nanoseconds> parseDuration(std::string_view text);
-std::optional<std::uint64_t> parseSize(std::string_view text);
 
 // Says in a sentence what is wrong with `text` for this option, or nothing.
 std::optional<std::string> checkValue(const OptionDef& option, std::string_view text);
