@@ -20,7 +20,10 @@ Connection::Connection(Shard& shard, std::uint64_t id, net::Stream stream, std::
       id_(id),
       stream_(std::move(stream)),
       remote_(std::move(remote)),
-      listener_(listener) {
+      listener_(listener),
+      // TLS keeps bytes back, and a unix socket ends a read at a message that carries descriptors:
+      // there a short read does not mean that all was read.
+      edge_(!stream_.tls() && !remote_.empty()) {
   idle_ms_ = shard_.nowMs();
 }
 
@@ -30,7 +33,7 @@ Connection::~Connection() {
 }
 
 bool Connection::start() {
-  interest_ = EPOLLIN;
+  interest_ = edge_ ? kEdge : std::uint32_t{EPOLLIN};
   if (!shard_.loop().poller().add(stream_.fd(), interest_, *this)) return false;
   updateDeadline();
   return true;
@@ -38,9 +41,14 @@ bool Connection::start() {
 
 void Connection::onReady(std::uint32_t events) {
   in_turn_ = true;
-  if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+  if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
     const bool gone = events & (EPOLLHUP | EPOLLERR);
-    if (gone || wantsInput() || linger_ms_) readable();
+    if (gone || wantsInput() || linger_ms_) {
+      // Behind the bytes may be the end, and behind those before an urgent one the rest.
+      readable((events & ~std::uint32_t{EPOLLIN | EPOLLOUT}) != 0);
+    } else {
+      unread_ = edge_;
+    }
     // A hang-up with no input wanted would be reported for ever.
     if (gone && !closed_ && !wantsInput() && !linger_ms_) close();
   } else if (stream_.readWantsWrite()) {

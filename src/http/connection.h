@@ -14,6 +14,9 @@
 
 namespace godwit::http {
 
+// What a connection waits for that has nothing to send and takes whatever comes.
+inline constexpr std::uint32_t kEdge = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+
 inline std::int64_t afterMs(std::int64_t from, std::chrono::milliseconds d) {
   return from + d.count();
 }
@@ -60,7 +63,8 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
  private:
   using Exchange = detail::Exchange;
 
-  void readable();
+  // Reads what is there, up to a cap. `to_end`: a short read may not have been the last.
+  void readable(bool to_end = false);
   void endOfStream();
   void ingest(std::string_view data);
   std::size_t parse(std::string_view data);
@@ -137,6 +141,8 @@ class Connection final : public net::Poller::Watcher, public net::Wheel::Node {
   std::int64_t linger_ms_ = 0;  // 0: not lingering
   std::size_t linger_bytes_ = 0;
   std::uint32_t interest_ = 0;
+  const bool edge_;      // told of new input once, not for as long as it lies there
+  bool unread_ = false;  // with edge_: there may be input that nobody will tell of again
   bool in_turn_ = false;
   bool eof_ = false;      // the peer sends no more
   bool last_ = false;     // no further request will be read

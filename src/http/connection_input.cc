@@ -16,23 +16,25 @@ constexpr std::size_t kLingerBytes = 16 * 1024 * 1024;
 
 }  // namespace
 
-void Connection::readable() {
+void Connection::readable(bool to_end) {
+  unread_ = edge_;
   for (int round = 0; round < 4 && !closed_; ++round) {
     ssize_t n = stream_.read(shard_.readBuffer(), Shard::kReadSize);
-    if (n > 0) {
-      shard_.counters().bytes_in.add(static_cast<std::uint64_t>(n));
-      read_ms_ = shard_.nowMs();
-      ingest({shard_.readBuffer(), static_cast<std::size_t>(n)});
-      if (stream_.tls() ? !stream_.pending() : static_cast<std::size_t>(n) < Shard::kReadSize) {
-        return;
-      }
-      if (!wantsInput() && !linger_ms_) return;
-    } else if (n == 0) {
-      return endOfStream();
-    } else {
+    if (n <= 0) {
+      unread_ = false;
+      if (n == 0) return endOfStream();
       if (n != -EAGAIN) close();
       return;
     }
+    shard_.counters().bytes_in.add(static_cast<std::uint64_t>(n));
+    read_ms_ = shard_.nowMs();
+    ingest({shard_.readBuffer(), static_cast<std::size_t>(n)});
+    const bool shortened = static_cast<std::size_t>(n) < Shard::kReadSize;
+    if (stream_.tls() ? !stream_.pending() : shortened && !to_end) {
+      unread_ = false;
+      return;
+    }
+    if (!wantsInput() && !linger_ms_) return;
   }
   if (!closed_ && stream_.pending()) shard_.touch(*this);
 }

@@ -338,12 +338,18 @@ void Connection::reportSent() {
   }
 }
 
+// With output to wait for, or input to leave where it is, readiness is told as long as it lasts.
+// The usual case, nothing but input wanted, is told at its edge: the kernel need not look again at
+// every connection it has just reported. To ask anew, or otherwise, tells what has been left
+// unread.
 void Connection::updateInterest() {
   std::uint32_t want = 0;
   if (wantsInput() || linger_ms_) want |= EPOLLIN;
   if (!out_.empty() || stream_.readWantsWrite()) want |= EPOLLOUT;
-  if (want == interest_) return;
+  if (edge_ && want == EPOLLIN) want = kEdge;
+  if (want == interest_ && !(want == kEdge && unread_)) return;
   interest_ = want;
+  unread_ = false;
   shard_.loop().poller().modify(stream_.fd(), want, *this);
 }
 

@@ -11,12 +11,13 @@
 
 namespace godwit::net {
 
-// The descriptors of one loop: an epoll set, level-triggered, read in batches. Loop thread only.
+// The descriptors of one loop: an epoll set, read in batches. Level-triggered but for who asks for
+// EPOLLET. Loop thread only.
 class Poller {
  public:
   class Watcher {
    public:
-    // EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR, EPOLLRDHUP.
+    // EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR, EPOLLRDHUP, EPOLLPRI.
     virtual void onReady(std::uint32_t events) = 0;
 
    protected:
