@@ -4,6 +4,8 @@
 #include <netinet/tcp.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -21,14 +23,17 @@ ssize_t again(F call) {
 }
 }  // namespace
 
+// Not by recv() and send(): in a program with threads these let themselves be cancelled, at four
+// atomic operations a request, and nothing here cancels threads.
 ssize_t Stream::read(void* data, std::size_t size) {
   if (layer_) return layer_->read(data, size);
-  return again([&] { return ::recv(fd_.get(), data, size, 0); });
+  return again([&] { return ::syscall(SYS_recvfrom, fd_.get(), data, size, 0, nullptr, nullptr); });
 }
 
 ssize_t Stream::write(const void* data, std::size_t size) {
   if (layer_) return layer_->write(data, size);
-  return again([&] { return ::send(fd_.get(), data, size, MSG_NOSIGNAL); });
+  return again(
+      [&] { return ::syscall(SYS_sendto, fd_.get(), data, size, MSG_NOSIGNAL, nullptr, 0); });
 }
 
 ssize_t Stream::writev(const iovec* parts, int count) {
