@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdio>
 
-#include "base/encoding.h"
+#include "json/schema/schema.h"
 
 namespace godwit::kinto {
 namespace {
@@ -47,31 +46,6 @@ Civil civil(std::int64_t unix_s) {
 
 bool isWordByte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-std::string pythonString(const std::string& s) {
-  char quote = s.find('\'') != std::string::npos && s.find('"') == std::string::npos ? '"' : '\'';
-  std::string out(1, quote);
-  for (char c : s) {
-    auto u = static_cast<unsigned char>(c);
-    if (c == quote || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (c == '\n') {
-      out += "\\n";
-    } else if (c == '\r') {
-      out += "\\r";
-    } else if (c == '\t') {
-      out += "\\t";
-    } else if (u < 0x20 || u == 0x7F) {
-      char buffer[8];
-      std::snprintf(buffer, sizeof buffer, "\\x%02x", u);
-      out += buffer;
-    } else {
-      out += c;
-    }
-  }
-  return out + quote;
 }
 
 }  // namespace
@@ -201,38 +175,10 @@ std::string formEncode(std::string_view text) {
   return out;
 }
 
-std::string pythonRepr(const json::Value& value) {
-  switch (value.kind()) {
-    case json::Kind::kNull:
-      return "None";
-    case json::Kind::kBool:
-      return value.asBool() ? "True" : "False";
-    case json::Kind::kNumber:
-      return value.numberText();
-    case json::Kind::kString:
-      return pythonString(value.asString());
-    case json::Kind::kArray: {
-      std::string out = "[";
-      for (const json::Value& item : value.asArray()) {
-        if (out.size() > 1) out += ", ";
-        out += pythonRepr(item);
-      }
-      return out + "]";
-    }
-    case json::Kind::kObject: {
-      std::string out = "{";
-      for (const auto& [key, item] : value.asObject()) {
-        if (out.size() > 1) out += ", ";
-        out += pythonString(key) + ": " + pythonRepr(item);
-      }
-      return out + "}";
-    }
-  }
-  return {};
-}
+std::string pythonRepr(const json::Value& value) { return json::pythonRepr(value); }
 
 std::string pythonText(const json::Value& value) {
-  return value.isString() ? value.asString() : pythonRepr(value);
+  return value.isString() ? value.asString() : json::pythonRepr(value);
 }
 
 std::size_t skipValue(std::string_view text, std::size_t pos) {
