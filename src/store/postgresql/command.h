@@ -10,8 +10,12 @@
 
 namespace godwit::store::postgresql {
 
-// One statement on its way. Shared by who asked and by the connection that carries it: when the
-// deadline passes first, the asker is answered and the connection swallows the late reply.
+struct Look;
+class Gathering;
+
+// One statement on its way, or a look that will be part of one. Shared by who asked and by the
+// connection that carries it: when the deadline passes first, the asker is answered and the
+// connection swallows the late reply.
 struct Command {
   std::shared_ptr<const Statement> statement;
   Params params;
@@ -26,8 +30,12 @@ struct Command {
   Reply reply;
   std::coroutine_handle<> waiter;
 
+  Look* const look = nullptr;            // what it asks for when it has no statement
+  std::shared_ptr<Gathering> gathering;  // the looks it answers when it is one for many
+
   Command(std::shared_ptr<const Statement> s, Params p, Deadline d)
       : statement(std::move(s)), params(std::move(p)), deadline(d) {}
+  Command(Look& l, Deadline d) : deadline(d), look(&l) {}
 };
 using CommandPtr = std::shared_ptr<Command>;
 

@@ -7,23 +7,12 @@
 #include <utility>
 
 #include "base/log.h"
+#include "store/postgresql/sql.h"
 
 namespace godwit::store::postgresql {
 
 namespace {
 
-// The session every statement relies on. UTC, since Kinto's trigger and functions use the session's
-// time zone. A transaction abandoned by a vanished client must not hold its locks for long.
-constexpr const char* kSetup =
-    "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false),"
-    " set_config('idle_in_transaction_session_timeout', '30000', false),"
-    " set_config('lock_timeout', '0', false), set_config('statement_timeout', '60000', false),"
-    " set_config('default_transaction_isolation', 'read committed', false),"
-    " set_config('standard_conforming_strings', 'on', false),"
-    // Statements are prepared once and their plans do not depend on values; what does is planned
-    // apart (sql::kPlanForValues). Left alone, the server plans those with arrays every time.
-    " set_config('plan_cache_mode', 'force_generic_plan', false),"
-    " pg_is_in_recovery()";
 // The server then notices within a second that a client has gone, also while a statement runs.
 constexpr const char* kCheckClient =
     "SELECT set_config('client_connection_check_interval', '1000', false)";
@@ -156,7 +145,8 @@ void Connection::setUp() {
     return die(std::move(why));
   }
   if (PQsetnonblocking(conn_, 1) != 0 || PQenterPipelineMode(conn_) != 1 ||
-      PQsendQueryParams(conn_, kSetup, 0, nullptr, nullptr, nullptr, nullptr, 1) != 1 ||
+      PQsendQueryParams(conn_, sql::kSession.data(), 0, nullptr, nullptr, nullptr, nullptr, 1) !=
+          1 ||
       PQpipelineSync(conn_) != 1) {
     why.message = trimmed(PQerrorMessage(conn_));
     return die(std::move(why));

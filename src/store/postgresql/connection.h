@@ -9,7 +9,7 @@
 
 #include "base/reactor.h"
 #include "base/unique_fd.h"
-#include "store/postgresql/command.h"
+#include "store/postgresql/look.h"
 
 namespace godwit::store::postgresql {
 
@@ -57,10 +57,16 @@ class Connection {
   [[nodiscard]] std::size_t pending() const { return commands_; }
   // Nothing sent that is not answered, and no transaction open.
   [[nodiscard]] bool idle() const;
+  // Each statement, or each look that it is for.
   template <class F>
   void forEachUnanswered(F f) const {
     for (const auto& e : entries_) {
-      if (e.kind == Entry::Kind::kCommand) f(*e.command);
+      if (e.kind != Entry::Kind::kCommand) continue;
+      if (!e.command->gathering) {
+        f(*e.command);
+        continue;
+      }
+      for (const auto& member : e.command->gathering->members()) f(*member);
     }
   }
   [[nodiscard]] Time created() const { return created_; }

@@ -9,6 +9,9 @@
 
 namespace godwit::store::postgresql {
 
+// PostgreSQL text cannot hold NUL.
+inline bool representable(std::string_view s) { return s.find('\0') == std::string_view::npos; }
+
 // Values of a statement's parameters, in order. Strings travel as binary text with their length
 // (never quoted, never built into SQL); numbers and JSON as text. Borrowed strings must live until
 // the statement has been answered; keep() makes the list own them.
@@ -22,7 +25,11 @@ class Params {
   Params& integer(std::int64_t n);
   Params& integer(std::optional<std::int64_t> n) { return n ? integer(*n) : null(); }
   Params& null() { return add(nullptr, 0, 0); }
-  // For a parameter cast to text[] or jsonb[].
+  // In binary, for a parameter cast to text[], jsonb[] (of JSON texts) or bigint[].
+  Params& texts(const std::vector<std::string_view>& items);
+  Params& documents(const std::vector<std::string_view>& items);
+  Params& integers(const std::vector<std::int64_t>& items);
+  // As text, for a parameter cast to an array of any type.
   Params& array(const std::vector<std::string>& items);
 
   // Copies what is borrowed, so that the caller need not wait.
@@ -37,6 +44,8 @@ class Params {
 
  private:
   Params& add(const char* p, std::size_t n, int format);
+  Params& push(const char* p, std::size_t n, int format);
+  Params& strings(std::uint32_t type, char prefix, const std::vector<std::string_view>& items);
 
   std::vector<const char*> values_;
   std::vector<int> lengths_;

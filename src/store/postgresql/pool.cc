@@ -13,7 +13,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kGroup = 64;        // reads per Sync: what one failure makes us send again
 constexpr std::size_t kLaneDepth = 1024;  // reads in flight
-constexpr unsigned kMaxAttempts = 3;      // times a read is sent
 constexpr auto kBusyTick = 25ms;          // how late a deadline may be noticed
 constexpr auto kIdleTick = 1000ms;        // housekeeping
 constexpr auto kSilence = 1000ms;         // a lane this quiet with a read too late is given up
@@ -56,26 +55,13 @@ Pool::Stats Pool::stats() const {
   Stats s = stats_;
   s.open = connections_.size() + resolving_;
   s.waiting = waiters_.size();
-  s.reads = reads_.size() + (lane_ ? lane_->pending() : 0);
+  s.reads = looks_.size() + reads_.size();
+  if (lane_) lane_->forEachUnanswered([&s](const Command&) { ++s.reads; });
   for (const auto& c : connections_) s.leased += c->leased ? 1 : 0;
   return s;
 }
 
 // --- Callers
-
-void Pool::read(CommandPtr command) {
-  auto now = Deadline::Clock::now();
-  if (stopped_ || refusing(now) || reads_.size() >= options_.max_backlog + kLaneDepth) {
-    ++stats_.refused;
-    command->reply = Reply(refusal());
-    command->done = true;
-    arm();
-    return;
-  }
-  reads_.push_back(std::move(command));
-  later();
-  arm();
-}
 
 struct Pool::Waiting {
   Pool& pool;
@@ -124,41 +110,10 @@ void Pool::flush(Connection& c) {
 void Pool::stop() {
   stopped_ = true;
   for (auto* c : std::exchange(idle_, {})) bury(*c);
-  if (lane_ && lane_->pending() == 0 && reads_.empty()) bury(*std::exchange(lane_, nullptr));
+  if (lane_ && lane_->pending() == 0 && !readsWaiting()) bury(*std::exchange(lane_, nullptr));
 }
 
 // --- Answers
-
-void Pool::finish(Command& command) {
-  command.done = true;
-  if (command.waiter) resume_.push_back(std::exchange(command.waiter, {}));
-}
-
-void Pool::finish(Command& command, Reply reply) {
-  if (command.done) return;
-  command.reply = std::move(reply);
-  finish(command);
-}
-
-void Pool::requeue(CommandPtr command, const Failure& why) {
-  if (command->done) return;
-  bool repeatable = !command->once || (command->skipped && !why.lost);
-  if (!repeatable || command->attempts >= kMaxAttempts || command->deadline.expired()) {
-    return finish(*command, Reply(why));
-  }
-  ++stats_.reissued;
-  command->alone = true;
-  reads_.push_back(std::move(command));
-}
-
-void Pool::onReply(Connection& c, CommandPtr command) {
-  if (command->done) return;  // answered by its deadline
-  if (c.lane && !command->reply.ok()) {
-    Failure why = command->reply.failure();
-    if (command->skipped || why.lost) return requeue(std::move(command), why);
-  }
-  finish(*command);
-}
 
 void Pool::onTurn(Connection& c) {
   if (c.returning) giveBackWhenAnswered(c);
@@ -194,28 +149,6 @@ void Pool::drain() {
   sendReads();
   provision();
   if (!resume_.empty()) later();
-}
-
-void Pool::sendReads() {
-  if (!lane_ || !lane_->ready() || reads_.empty()) return;
-  std::size_t in_group = 0;
-  while (!reads_.empty() && lane_->pending() < kLaneDepth) {
-    CommandPtr command = std::move(reads_.front());
-    reads_.pop_front();
-    if (command->done) continue;
-    if (command->alone && in_group > 0) {
-      lane_->sync();
-      in_group = 0;
-    }
-    bool alone = command->alone;
-    lane_->send(std::move(command));
-    if (++in_group == kGroup || alone) {
-      lane_->sync();
-      in_group = 0;
-    }
-  }
-  if (in_group > 0) lane_->sync();
-  lane_->flush();
 }
 
 // --- Leases
@@ -274,13 +207,7 @@ void Pool::bury(Connection& c) {
   Failure why = last_failure_;
   why.lost = true;
   if (why.message.empty()) why.message = "connection given up";
-  for (auto& command : lost) {
-    if (c.lane) {
-      requeue(std::move(command), why);
-    } else {
-      finish(*command, Reply(why));
-    }
-  }
+  for (auto& command : lost) lose(c, std::move(command), why);
   auto it = std::find_if(connections_.begin(), connections_.end(),
                          [&](const auto& p) { return p.get() == &c; });
   if (it == connections_.end()) return;
@@ -313,7 +240,7 @@ void Pool::provision() {
   std::size_t limit = std::max<std::size_t>(2, options_.pool_size + options_.max_overflow);
   std::size_t want = waiters_.size() + (lane_ ? 0 : 1);
   // While the database is away one attempt goes on even when nobody asks: recovery waits for none.
-  if (reads_.empty() && waiters_.empty() && !down_since_) want = 0;
+  if (!readsWaiting() && waiters_.empty() && !down_since_) want = 0;
   auto now = Deadline::Clock::now();
   while (want > connecting_ && connections_.size() + resolving_ < limit && now >= retry_at_ &&
          (failures_ == 0 || connecting_ == 0)) {
@@ -368,13 +295,7 @@ void Pool::onClosed(Connection& c, const Failure& why, std::deque<CommandPtr> lo
   ++stats_.failures;
   last_failure_ = why;
   last_failure_.lost = true;
-  for (auto& command : lost) {
-    if (c.lane) {
-      requeue(std::move(command), last_failure_);
-    } else {
-      finish(*command, Reply(last_failure_));
-    }
-  }
+  for (auto& command : lost) lose(c, std::move(command), last_failure_);
   if (was_connecting) {
     --connecting_;
     ++failures_;
@@ -399,7 +320,7 @@ void Pool::onClosed(Connection& c, const Failure& why, std::deque<CommandPtr> lo
 // --- Deadlines
 
 void Pool::arm() {
-  bool busy = !reads_.empty() || !waiters_.empty() || connecting_ > 0 || down_since_.has_value() ||
+  bool busy = readsWaiting() || !waiters_.empty() || connecting_ > 0 || down_since_.has_value() ||
               (lane_ && lane_->pending() > 0) ||
               std::any_of(connections_.begin(), connections_.end(),
                           [](const auto& c) { return c->leased; });
@@ -425,17 +346,19 @@ void Pool::sweepReads(Time now) {
   Failure late;
   late.timeout = true;
   late.message = "deadline passed";
-  for (auto& command : reads_) {
-    if (command->done) continue;
-    if (refuse) {
-      ++stats_.refused;
-      finish(*command, Reply(refusal()));
-    } else if (command->deadline.when() <= now) {
-      ++stats_.timeouts;
-      finish(*command, Reply(lane_ ? late : refusal()));
+  for (auto* waiting : {&looks_, &reads_}) {
+    for (auto& command : *waiting) {
+      if (command->done) continue;
+      if (refuse) {
+        ++stats_.refused;
+        finish(*command, Reply(refusal()));
+      } else if (command->deadline.when() <= now) {
+        ++stats_.timeouts;
+        finish(*command, Reply(lane_ ? late : refusal()));
+      }
     }
+    std::erase_if(*waiting, [](const auto& c) { return c->done; });
   }
-  std::erase_if(reads_, [](const auto& c) { return c->done; });
 }
 
 void Pool::sweepWaiters(Time now) {

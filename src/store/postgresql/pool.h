@@ -40,8 +40,9 @@ class Lease {
 // The connections of one event loop to one database. Loop thread only, construction included.
 //
 // Reads by key share one pipelined connection, the lane: what is asked for within one turn of the
-// loop leaves with one Sync. A read whose group failed is sent again alone; a read whose connection
-// died is sent again on another. Everything else leases a connection.
+// loop leaves with one Sync, and the looks among it as one statement. A read whose group failed is
+// sent again alone; a read whose connection died is sent again on another. Everything else leases a
+// connection.
 //
 // After a failure connections are tried one at a time, with jittered back-off, until one is up.
 // Callers wait for that up to Options::ride_through; from then on they are refused at once.
@@ -55,6 +56,7 @@ class Pool final : private Connection::Owner {
     std::uint64_t connects = 0;  // since the start, as all below
     std::uint64_t failures = 0;  // connections that failed or were lost
     std::uint64_t reissued = 0;  // reads sent again
+    std::uint64_t gathered = 0;  // looks sent with others in one statement
     std::uint64_t timeouts = 0;  // statements and waits ended by their deadline
     std::uint64_t refused = 0;   // callers turned away
   };
@@ -103,6 +105,9 @@ class Pool final : private Connection::Owner {
   void finish(Command& command, Reply reply);
   void finish(Command& command);
   void requeue(CommandPtr command, const Failure& why);
+  void lose(Connection& c, CommandPtr command, const Failure& why);
+  void disperse(Command& command, const Failure& why);
+  [[nodiscard]] bool readsWaiting() const;
   void giveBack(Connection& c);
   void giveBackWhenAnswered(Connection& c);
   void serveWaiters();
@@ -111,6 +116,7 @@ class Pool final : private Connection::Owner {
   void provision();
   void open();
   void sendReads();
+  void sendLooks();
   void later();  // runs drain() after what the loop does now
   void drain();
   void sweep();
@@ -136,7 +142,9 @@ class Pool final : private Connection::Owner {
   std::vector<Connection*> idle_;
   std::size_t connecting_ = 0;  // names being resolved included
   std::size_t resolving_ = 0;
-  std::deque<CommandPtr> reads_;  // not sent yet
+  std::deque<CommandPtr> looks_;  // not sent yet
+  std::deque<CommandPtr> reads_;  // the same, of other statements
+  std::size_t gatherings_ = 0;    // statements for several looks that are on the lane
   std::deque<Waiter*> waiters_;
   std::vector<std::coroutine_handle<>> resume_;
   bool later_ = false;

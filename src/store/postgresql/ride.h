@@ -4,6 +4,7 @@
 #include <coroutine>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -21,6 +22,13 @@ namespace godwit::store::postgresql {
 // covers them all. Each runs behind a savepoint and undoes only its own. See
 // docs/decisions/0051-shared-commits.md.
 struct Ride {
+  // The newest timestamp of the list, which is locked, and when it was, by the wall clock.
+  struct Newest {
+    Timestamp at = 0;
+    Timestamp seen_ms = 0;
+    bool now_like = false;         // it was the time of the moment, not one from the future
+    std::int64_t transaction = 0;  // the number of ours
+  };
   // A unit that has finished and waits for the commit.
   struct Rider {
     std::coroutine_handle<> waiter;
@@ -34,6 +42,7 @@ struct Ride {
   unsigned units = 0;
   bool savepoint = false;               // of the unit at work
   Deadline::Clock::time_point began{};  // when the first unit had finished
+  std::optional<Newest> newest;         // once a unit has been told
   std::vector<Rider*> riders;
 };
 

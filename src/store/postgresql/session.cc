@@ -55,17 +55,19 @@ Task<Reply> PgSession::answerOf(CommandPtr command) {
 
 CommandPtr PgSession::queue(std::string_view sql, Params params) {
   auto command = std::make_shared<Command>(pool_.catalog().get(sql), std::move(params), deadline_);
-  if (lease_->ready()) {
-    lease_->send(command);
-    return command;
-  }
+  queue(command);
+  return command;
+}
+
+void PgSession::queue(const CommandPtr& command) {
+  sendAddition();  // what came before
+  if (lease_->ready()) return lease_->send(command);
   // The connection died while nothing was on its way.
   Failure why;
   why.lost = true;
   why.message = "the connection was lost";
   command->reply = Reply(std::move(why));
   command->done = true;
-  return command;
 }
 
 // The failure that made the server skip the rest of the group, when it belongs to a statement that
@@ -101,10 +103,7 @@ Task<Result<void>> PgSession::begin() {
   co_return Result<void>();
 }
 
-Task<Result<Reply>> PgSession::ask(std::string_view sql, Params params, Where where) {
-  if (!params.representable()) {
-    co_return Error(ErrorCode::kInvalid, "A string holds a null character");
-  }
+Task<Result<void>> PgSession::beforeAsking(Where where) {
   if (!writable() && !in_transaction_) {
     if (read_outside_) {
       Failure again;
@@ -121,24 +120,37 @@ Task<Result<Reply>> PgSession::ask(std::string_view sql, Params params, Where wh
   }
   if (where == Where::kOwn) {
     auto planned = co_await planForValues();
-    if (!planned.ok()) co_return std::move(planned).error();
+    if (!planned.ok()) co_return planned;
   }
-  CommandPtr command;
+  co_return Result<void>();
+}
+
+Task<Result<void>> PgSession::answered(CommandPtr command) {
   if (in_transaction_) {
-    command = queue(sql, std::move(params));
+    queue(command);
     lease_->sync();
     pool_.flush(*lease_.operator->());
     unflushed_ = 0;
   } else {
-    command = std::make_shared<Command>(pool_.catalog().get(sql), std::move(params), deadline_);
     pool_.read(command);
   }
-  Answered answered(*command);
-  co_await answered;
+  Answered waiting(*command);
+  co_await waiting;
   if (!command->reply.ok()) co_return fail(firstDeferredFailure(*command));
-  Reply reply = std::move(command->reply);
   if (in_transaction_) deferred_.clear();  // answered before this, and well
-  co_return reply;
+  co_return Result<void>();
+}
+
+Task<Result<Reply>> PgSession::ask(std::string_view sql, Params params, Where where) {
+  if (!params.representable()) {
+    co_return Error(ErrorCode::kInvalid, "A string holds a null character");
+  }
+  auto ready = co_await beforeAsking(where);
+  if (!ready.ok()) co_return std::move(ready).error();
+  auto command = std::make_shared<Command>(pool_.catalog().get(sql), std::move(params), deadline_);
+  auto done = co_await answered(command);
+  if (!done.ok()) co_return std::move(done).error();
+  co_return std::move(command->reply);
 }
 
 Task<Result<Reply>> PgSession::change(std::string_view sql, Params params) {
@@ -209,8 +221,11 @@ Task<Result<void>> PgSession::takeTurn(const Ref& ref) {
   lease_ = std::move(ride_->lease);
   in_transaction_ = true;
   locked_.push_back(ref);
-  deferred_.push_back(queue(sql::kSavepoint, Params()));
+  savepoint_ = queue(sql::kSavepoint, Params());
+  deferred_.push_back(savepoint_);
   ride_->savepoint = true;
+  if (ride_->newest) newest_.emplace_back(ref, *ride_->newest);
+  newest_from_ride_ = true;
   co_return Result<void>();
 }
 

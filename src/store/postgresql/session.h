@@ -21,6 +21,10 @@ namespace godwit::store::postgresql {
 // change it. The exact deadline is held by the pool.
 int statementTimeout(Deadline deadline);
 
+// Permission and principal of every entry, each once.
+std::vector<std::pair<std::string_view, std::string_view>> entriesOf(
+    const Permissions& permissions);
+
 // One attempt at one unit of work. Loop thread only.
 //
 // Every unit sees one state. One that reads a single time does so with everybody's reads. One that
@@ -109,12 +113,16 @@ class PgSession final : public Session {
     std::optional<std::int64_t> at;
   };
 
-  // The newest timestamp of a list that is locked, and when it was, by the wall clock.
-  struct Newest {
+  // Fresh objects of one list with their entries, which will be sent together.
+  struct Addition {
     Ref ref;
-    Timestamp at = 0;
-    Timestamp seen_ms = 0;
-    bool now_like = false;  // it was the time of the moment, not one from the future
+    std::vector<std::string> ids;
+    std::vector<std::string> documents;
+    std::vector<std::int64_t> at;  // ms
+    std::vector<std::string> uris;
+    std::vector<std::string> permissions;
+    std::vector<std::string> principals;
+    std::size_t bytes = 0;
   };
   // One object to be written or removed.
   struct Change {
@@ -133,6 +141,9 @@ class PgSession final : public Session {
   // reads, kOwn in a transaction, with a plan made for its values.
   enum class Where : std::uint8_t { kLane, kOwn };
   Task<Result<Reply>> ask(std::string_view sql, Params params, Where where);
+  Task<Result<void>> beforeAsking(Where where);
+  // Sends it, in the transaction or with everybody's reads, and waits.
+  Task<Result<void>> answered(CommandPtr command);
   // Runs a statement in the transaction, which it begins if need be.
   Task<Result<Reply>> change(std::string_view sql, Params params);
   // The same without waiting for the answer.
@@ -148,6 +159,7 @@ class PgSession final : public Session {
   void leaveLine();
   Task<Reply> answerOf(CommandPtr command);
   CommandPtr queue(std::string_view sql, Params params);
+  void queue(const CommandPtr& command);
   Task<Result<void>> planForValues();
 
   void endRead();
@@ -163,8 +175,12 @@ class PgSession final : public Session {
   Task<Result<Object>> writeLast(Change& c, std::string_view sql, Params params);
   Result<Object> refused(const Change& change);
   Result<Object> written(Change& change, const Reply& reply);
-  [[nodiscard]] std::optional<Timestamp> following(const Ref& ref) const;
-  void noteNewest(const Ref& ref, Timestamp at);
+  [[nodiscard]] std::optional<Timestamp> following(const Ref& ref);
+  void noteNewest(const Ref& ref, Timestamp at, std::int64_t transaction);
+  Ride::Newest* newest(const Ref& ref);
+  Result<Object> add(Change& change, Timestamp at);
+  void sendAddition();
+  void witness(const Change& change, std::int64_t transaction, std::int64_t at);
   Task<Result<void>> keepTimestamps(const Ref& ref);
   // What earlier reads told may not hold any more: of this object, of these URIs, of all.
   void touch(const Ref& ref, std::string_view id);
@@ -194,9 +210,12 @@ class PgSession final : public Session {
   bool read_outside_ = false;   // a read of this unit went with everybody's
   std::shared_ptr<Ride> ride_;  // of the first list that was locked
   Ref ride_list_;
+  CommandPtr savepoint_;           // behind which this unit works, in a ride that others began
+  bool newest_from_ride_ = false;  // of ride_list_: no write of this unit has been answered yet
   std::vector<Seen> seen_;
   std::vector<Ref> locked_;
-  std::vector<Newest> newest_;
+  std::vector<std::pair<Ref, Ride::Newest>> newest_;  // of lists that are locked
+  Addition addition_;
   std::optional<std::pair<LoadSpec, Loaded>> loaded_;  // the last load of a write
 };
 

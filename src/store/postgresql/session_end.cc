@@ -73,6 +73,9 @@ Task<Result<void>> PgSession::commit() {
 // Hands the transaction to the next unit in line and waits for the commit that covers both.
 Task<Result<void>> PgSession::rideOn() {
   if (ride_->savepoint) queue(sql::kRelease, Params());
+  sendAddition();
+  ride_->newest.reset();
+  if (const auto* known = newest(ride_list_)) ride_->newest = *known;
   auto pid = lease_->backendPid();
   Ride::Rider me;
   auto ride = std::move(ride_);
@@ -143,6 +146,7 @@ Task<Result<void>> PgSession::commitAll() {
 }
 
 Task<> PgSession::rollback() {
+  addition_ = Addition();
   if (!writable()) {
     endRead();
     co_return;
@@ -180,7 +184,18 @@ Task<> PgSession::undoOwn() {
     lease_->sync();
     pool_.flush(*lease_.operator->());
     Reply reply = co_await answerOf(std::move(released));
-    if (reply.ok()) {
+    // A unit before this one may have handed on statements that failed. Then our savepoint was
+    // never set, and we have gone back to an earlier one: nothing of this transaction may be
+    // committed.
+    bool set = savepoint_ && savepoint_->done && savepoint_->reply.ok();
+    if (reply.ok() && !set) {
+      CommandPtr undone = queue(sql::kRollback, Params());
+      lease_->sync();
+      pool_.flush(*lease_.operator->());
+      Reply ended = co_await answerOf(std::move(undone));
+      static_cast<void>(ended);  // when it failed, the lease closes the connection
+    }
+    if (reply.ok() && set) {
       ride_->savepoint = false;
       deferred_.clear();
       if (locked_.size() == 1 && lines_->mayHandOn(ride_list_, *ride_)) {

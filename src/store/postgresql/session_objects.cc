@@ -1,10 +1,9 @@
 // PgSession: single objects.
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
 
 #include "json/text.h"
 #include "store/glob.h"
+#include "store/postgresql/look.h"
 #include "store/postgresql/session.h"
 #include "store/postgresql/storable.h"
 #include "store/stamp.h"
@@ -24,29 +23,18 @@ bool same(const LoadSpec& a, const LoadSpec& b) {
          a.user == b.user && a.uris == b.uris;
 }
 
-// A list's newest timestamp this near to our own clock is the time, not something asked for.
-constexpr Timestamp kSkew = 5000;
-
-Timestamp systemNowMs() {
-  using std::chrono::system_clock;
-  auto since = system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-}
-
 // URI, permissions, principals and, with `named`, the permissions that lose all others.
 void appendEntries(Params& p, const std::string& uri, const Permissions& permissions, bool named) {
-  std::vector<std::string> names;
-  std::vector<std::string> kinds;
-  std::vector<std::string> principals;
-  for (const auto& [permission, holders] : permissions) {
-    names.push_back(permission);
-    for (const auto& holder : holders) {
-      kinds.push_back(permission);
-      principals.push_back(holder);
-    }
+  std::vector<std::string_view> names;
+  std::vector<std::string_view> kinds;
+  std::vector<std::string_view> principals;
+  for (const auto& [permission, holders] : permissions) names.push_back(permission);
+  for (const auto& [permission, holder] : entriesOf(permissions)) {
+    kinds.push_back(permission);
+    principals.push_back(holder);
   }
-  p.text(uri).array(kinds).array(principals);
-  if (named) p.array(names);
+  p.text(uri).texts(kinds).texts(principals);
+  if (named) p.texts(names);
 }
 
 }  // namespace
@@ -101,64 +89,29 @@ Task<Result<Loaded>> PgSession::load(const LoadSpec& spec) {
   if (auto e = blocked(false)) co_return std::move(*e);
   // The requests of a batch ask for the same again and again.
   if (loaded_ && same(loaded_->first, spec)) co_return loaded_->second;
-  sql::LoadShape shape;
-  shape.groups = !spec.user.empty();
-  shape.aces = !spec.uris.empty();
-  shape.object = spec.ref.has_value();
-  shape.above = spec.above.has_value();
-  Loaded out;
-  if (!shape.groups && !shape.aces && !shape.object && !shape.above) co_return out;
-  if (shape.object) {
+  Look look(spec);
+  if (spec.user.empty() && spec.uris.empty() && !spec.ref && !spec.above) {
+    co_return std::move(look.loaded);
+  }
+  if (!representable(spec)) {
+    co_return Error(ErrorCode::kInvalid, "A string holds a null character");
+  }
+  if (spec.ref) {
     auto ready = co_await beforeRead(*spec.ref);
     if (!ready.ok()) co_return std::move(ready).error();
   }
-  Params p;
-  if (shape.groups) p.text(spec.user);
-  if (shape.aces) p.array(spec.uris);
-  if (shape.object) p.text(spec.id).text(spec.ref->parent).text(spec.ref->resource);
-  if (shape.above) p.text(spec.above_id).text(spec.above->parent).text(spec.above->resource);
-  auto reply = co_await ask(sql::load(shape), std::move(p), Where::kLane);
-  if (!reply.ok()) co_return std::move(reply).error();
-  std::optional<std::int64_t> at;
-  std::optional<std::int64_t> above_at;
-  auto objectOf = [&reply](int row, const std::string& id) {
-    Object object;
-    object.id = id;
-    object.data.clear();
-    json::canonicalTo(object.data, reply->jsonb(row, 4));
-    object.last_modified = reply->millis(row, 5);
-    return object;
-  };
-  for (int i = 0; i < reply->rows(); ++i) {
-    switch (reply->text(i, 0).front()) {
-      case 'g':
-        // A group may hold both the user and everybody who is logged in.
-        if (std::find(out.groups.begin(), out.groups.end(), reply->text(i, 1)) ==
-            out.groups.end()) {
-          out.groups.emplace_back(reply->text(i, 1));
-        }
-        break;
-      case 'a': {
-        Ace ace;
-        ace.uri = reply->text(i, 1);
-        ace.permission = reply->text(i, 2);
-        ace.principal = reply->text(i, 3);
-        out.aces.push_back(std::move(ace));
-        break;
-      }
-      case 'p':
-        out.above = objectOf(i, spec.above_id);
-        above_at = reply->micros(i, 5);
-        break;
-      default:
-        out.object = objectOf(i, spec.id);
-        at = reply->micros(i, 5);
-    }
-  }
-  if (shape.object) note(*spec.ref, spec.id, at);
-  if (shape.above) note(*spec.above, spec.above_id, above_at);
-  if (writable()) loaded_.emplace(spec, out);
-  co_return out;
+  auto ready = co_await beforeAsking(Where::kLane);
+  if (!ready.ok()) co_return std::move(ready).error();
+  auto command = std::make_shared<Command>(look, deadline_);
+  CommandPtr sent = command;
+  if (in_transaction_) sent = gather({command}, pool_.catalog());
+  auto done = co_await answered(sent);
+  if (!done.ok()) co_return std::move(done).error();
+  if (in_transaction_) sent->gathering->share(sent->reply);
+  if (spec.ref) note(*spec.ref, spec.id, look.at);
+  if (spec.above) note(*spec.above, spec.above_id, look.above_at);
+  if (writable()) loaded_.emplace(spec, look.loaded);
+  co_return std::move(look.loaded);
 }
 
 Task<Result<Object>> PgSession::get(const Ref& ref, std::string_view id) {
@@ -211,14 +164,16 @@ Result<Object> PgSession::written(Change& c, const Reply& reply) {
   c.object.last_modified = reply.millis(0, 0);
   c.object.deleted = c.remove;
   note(c.ref, c.object.id, c.remove ? std::nullopt : std::optional(reply.micros(0, 0)));
-  if (!witness_ || !c.remove) {
-    witness_ = InDoubt();
-    witness_->transaction = reply.int8(0, 1);
-    witness_->ref = c.ref;
-    witness_->id = c.object.id;
-    witness_->at = reply.micros(0, 0);
-  }
+  if (!witness_ || !c.remove) witness(c, reply.int8(0, 1), reply.micros(0, 0));
   return std::move(c.object);
+}
+
+void PgSession::witness(const Change& c, std::int64_t transaction, std::int64_t at) {
+  witness_ = InDoubt();
+  witness_->transaction = transaction;
+  witness_->ref = c.ref;
+  witness_->id = c.object.id;
+  witness_->at = at;
 }
 
 // Nothing was written, since the condition does not hold.
@@ -234,31 +189,6 @@ Result<Object> PgSession::refused(const Change& c) {
   stale.sqlstate = kStaleRead;
   stale.message = "the object changed meanwhile";
   return fail(stale);
-}
-
-void PgSession::noteNewest(const Ref& ref, Timestamp at) {
-  Newest now;
-  now.ref = ref;
-  now.at = at;
-  now.seen_ms = systemNowMs();
-  now.now_like = std::abs(at - now.seen_ms) < kSkew;
-  for (auto& n : newest_) {
-    if (!same(n.ref, ref)) continue;
-    if (at > n.at) n = std::move(now);
-    return;
-  }
-  newest_.push_back(std::move(now));
-}
-
-// The timestamp that the next change of a list gets, when that can be told.
-std::optional<Timestamp> PgSession::following(const Ref& ref) const {
-  for (const auto& n : newest_) {
-    if (!same(n.ref, ref)) continue;
-    Timestamp next = n.at + 1;
-    if (n.now_like) next = std::max(next, n.at + (systemNowMs() - n.seen_ms));
-    return next;
-  }
-  return std::nullopt;
 }
 
 Task<Result<Object>> PgSession::write(Change c) {
@@ -283,18 +213,25 @@ Task<Result<Object>> PgSession::write(Change c) {
   if (c.remove) {
     shape.what = live ? Shape::What::kRemoveExpected : Shape::What::kRemove;
     sure = live;
+  } else if (c.fresh && !live) {
+    shape.what = Shape::What::kFresh;
   } else if (live && !c.create) {
     shape.what = Shape::What::kExpected;
   } else if (c.create || before) {
     shape.what = Shape::What::kCreate;
-    sure = c.fresh || (before && !live);
+    sure = before && !live;
   } else {
     shape.what = Shape::What::kUpsert;
   }
   bool requested = c.object.last_modified != 0;
   std::optional<Timestamp> next;
   if (!alone && !requested && sure && manner_ == Manner::kOptimistic) next = following(c.ref);
+  // A condition that fails unnoticed fails the whole ride. What we read before we boarded may be
+  // stale, so the first conditional change is waited for.
+  bool boarded = newest_from_ride_ && same(c.ref, ride_list_);
+  if (boarded && shape.what != Shape::What::kFresh) next.reset();
   if (requested) shape.time = Shape::Time::kRequested;
+  if (next && shape.what == Shape::What::kFresh) co_return add(c, *next);
   if (next) shape.time = Shape::Time::kExact;
   if (!c.permissions.empty()) shape.aces = c.fresh ? Shape::Aces::kAdd : Shape::Aces::kReplace;
 
@@ -320,15 +257,19 @@ Task<Result<Object>> PgSession::write(Change c) {
     deferred_.back()->needs_row = true;
     c.object.last_modified = *next;
     c.object.deleted = c.remove;
+    auto transaction = newest(c.ref)->transaction;
+    if (!witness_) witness(c, transaction, *next * 1000);
     note(c.ref, c.object.id, c.remove ? std::nullopt : std::optional(*next * 1000));
-    noteNewest(c.ref, *next);
+    noteNewest(c.ref, *next, transaction);
     co_return std::move(c.object);
   }
   auto reply = co_await change(sql::write(shape), std::move(p));
   if (!reply.ok()) co_return std::move(reply).error();
   if (reply->rows() == 0) co_return refused(c);
-  if (!requested) noteNewest(c.ref, reply->millis(0, 0));
-  if (requested && following(c.ref)) noteNewest(c.ref, reply->millis(0, 0));
+  if (same(c.ref, ride_list_)) newest_from_ride_ = false;
+  if (!requested || newest(c.ref)) {
+    noteNewest(c.ref, reply->millis(0, 0), reply->int8(0, 1));
+  }
   co_return written(c, *reply);
 }
 

@@ -8,40 +8,6 @@ namespace {
 
 std::string parameter(int n) { return "$" + std::to_string(n); }
 
-std::string makeLoad(LoadShape s) {
-  std::string out;
-  int n = 1;
-  auto next = [&](const char* select) {
-    if (!out.empty()) out += " UNION ALL ";
-    out += select;
-  };
-  if (s.groups) {
-    next(
-        "SELECT 'g'::text, principal, NULL::text, NULL::text, NULL::jsonb, NULL::timestamp"
-        " FROM user_principals WHERE user_id IN (");
-    out += parameter(n++) + ", 'system.Authenticated')";
-  }
-  if (s.aces) {
-    next(
-        "SELECT 'a'::text, object_id, permission, principal, NULL::jsonb, NULL::timestamp"
-        " FROM access_control_entries WHERE object_id = ANY(");
-    out += parameter(n++) + "::text[])";
-  }
-  auto object = [&](const char* kind) {
-    next("SELECT '");
-    out += kind;
-    out +=
-        "'::text, NULL::text, NULL::text, NULL::text, data, last_modified"
-        " FROM objects WHERE id = " +
-        parameter(n) + " AND parent_id = " + parameter(n + 1) +
-        " AND resource_name = " + parameter(n + 2) + " AND NOT deleted";
-    n += 3;
-  };
-  if (s.object) object("o");
-  if (s.above) object("p");
-  return out;
-}
-
 std::string millis(const std::string& p) {
   return "(TIMESTAMP 'epoch' + " + p + "::bigint * INTERVAL '1 millisecond')";
 }
@@ -74,7 +40,8 @@ std::string makeWrite(WriteShape s) {
   using Time = WriteShape::Time;
   using Aces = WriteShape::Aces;
   bool removes = s.what == What::kRemove || s.what == What::kRemoveExpected;
-  bool inserts = s.what == What::kCreate || s.what == What::kUpsert;
+  bool fresh = s.what == What::kFresh;
+  bool inserts = fresh || s.what == What::kCreate || s.what == What::kUpsert;
   int n = 4;
   std::string data = removes ? "'{\"deleted\": true}'::jsonb" : parameter(n++) + "::jsonb";
   std::string when = "NULL::timestamp";
@@ -85,9 +52,12 @@ std::string makeWrite(WriteShape s) {
     out =
         "INSERT INTO objects AS o (id, parent_id, resource_name, data, last_modified, deleted)"
         " VALUES ($1, $2, $3, " +
-        data + ", " + when +
-        ", FALSE) ON CONFLICT (id, parent_id, resource_name) DO UPDATE"
-        " SET data = EXCLUDED.data, deleted = FALSE, last_modified = EXCLUDED.last_modified";
+        data + ", " + when + ", FALSE)";
+    if (!fresh) {
+      out +=
+          " ON CONFLICT (id, parent_id, resource_name) DO UPDATE"
+          " SET data = EXCLUDED.data, deleted = FALSE, last_modified = EXCLUDED.last_modified";
+    }
     if (s.what == What::kCreate) out += " WHERE o.deleted";
   } else {
     out = "UPDATE objects o SET data = " + data + ", last_modified = " + when;
@@ -109,7 +79,7 @@ std::string makeWrite(WriteShape s) {
              "::text[]) AND (e.permission, e.principal) NOT IN (SELECT p, q FROM " + wanted + "))";
     }
     out += ", a AS (INSERT INTO access_control_entries (object_id, permission, principal) SELECT " +
-           uri + "::text, p, q FROM w, " + wanted + " ON CONFLICT DO NOTHING)";
+           uri + "::text, p, q FROM w, " + wanted + (fresh ? ")" : " ON CONFLICT DO NOTHING)");
   }
   if (s.time == Time::kExact) return out + " SELECT 1 / count(*) FROM w";
   return out + " SELECT last_modified, txid_current() FROM w";
@@ -117,21 +87,9 @@ std::string makeWrite(WriteShape s) {
 
 }  // namespace
 
-std::string_view load(LoadShape shape) {
-  static const auto kAll = [] {
-    std::array<std::string, 16> all;
-    for (unsigned i = 0; i < all.size(); ++i) {
-      all[i] = makeLoad({(i & 1) != 0, (i & 2) != 0, (i & 4) != 0, (i & 8) != 0});
-    }
-    return all;
-  }();
-  return kAll[(shape.groups ? 1u : 0u) | (shape.aces ? 2u : 0u) | (shape.object ? 4u : 0u) |
-              (shape.above ? 8u : 0u)];
-}
-
 std::string_view write(WriteShape shape) {
   static const auto kAll = [] {
-    std::array<std::string, 45> all;
+    std::array<std::string, 54> all;
     for (unsigned i = 0; i < all.size(); ++i) {
       all[i] =
           makeWrite({static_cast<WriteShape::What>(i / 9), static_cast<WriteShape::Time>(i / 3 % 3),

@@ -6,6 +6,24 @@
 // The fixed statements. Parameters: $1 id, $2 parent, $3 resource, unless said otherwise.
 namespace godwit::store::postgresql::sql {
 
+// The session every statement relies on. UTC, since Kinto's trigger and functions use the session's
+// time zone. A transaction abandoned by a vanished client must not hold its locks for long. The
+// last column tells whether the server is a replica.
+inline constexpr std::string_view kSession =
+    "SELECT set_config('TimeZone', 'UTC', false), set_config('DateStyle', 'ISO', false),"
+    " set_config('idle_in_transaction_session_timeout', '30000', false),"
+    " set_config('lock_timeout', '0', false), set_config('statement_timeout', '60000', false),"
+    " set_config('default_transaction_isolation', 'read committed', false),"
+    " set_config('standard_conforming_strings', 'on', false),"
+    // Statements are prepared once and their plans do not depend on values; what does is planned
+    // apart (kPlanForValues). Left alone, the server plans those with arrays every time.
+    " set_config('plan_cache_mode', 'force_generic_plan', false),"
+    // They find rows by key, through an index. A plan made while a table was small would scan it,
+    // and go on doing so until the next ANALYZE, however large it has become.
+    " set_config('enable_seqscan', 'off', false), set_config('enable_hashjoin', 'off', false),"
+    " set_config('enable_mergejoin', 'off', false), set_config('jit', 'off', false),"
+    " pg_is_in_recovery()";
+
 inline constexpr std::string_view kBegin = "BEGIN";
 inline constexpr std::string_view kBeginRead = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 inline constexpr std::string_view kCommit = "COMMIT";
@@ -19,6 +37,12 @@ inline constexpr std::string_view kRollbackTo = "ROLLBACK TO SAVEPOINT unit";
 // $1 parent, $2 resource.
 inline constexpr std::string_view kLockList =
     "SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))";
+
+// The same for several lists at once, without waiting: 22012 when one of them is somebody's. Arrays
+// of parents and resources.
+inline constexpr std::string_view kTryLists =
+    "SELECT 1 / min(pg_try_advisory_xact_lock(hashtext(p), hashtext(r))::int)"
+    " FROM unnest($1::text[], $2::text[]) AS k(p, r)";
 
 inline constexpr std::string_view kGet =
     "SELECT data, last_modified FROM objects"
@@ -34,17 +58,21 @@ inline constexpr std::string_view kMakeTimestamp =
     " VALUES ($1, $2, date_trunc('milliseconds', clock_timestamp()::timestamp))"
     " ON CONFLICT (parent_id, resource_name) DO NOTHING";
 
-// Which groups, ACEs and object one read wants together.
-struct LoadShape {
-  bool groups = false;
-  bool aces = false;
-  bool object = false;
-  bool above = false;  // a second object
-};
-// Parameters in this order, for what is wanted: user; array of URIs; id, parent, resource; the same
-// of the second object.
-// Rows: kind ('g', 'a', 'o', 'p'), three texts, data, last_modified.
-std::string_view load(LoadShape shape);
+// Groups, ACEs and objects of looks that travel together (look.h). $1 users, $2 URIs, $3 to $5 ids,
+// parents and resources of objects, all arrays. Rows: kind ('g', 'a', 'o'), place of the key in its
+// array, two texts, data, last_modified.
+inline constexpr std::string_view kLook =
+    "SELECT 'g'::text, k.n, principal, NULL::text, NULL::jsonb, NULL::timestamp"
+    " FROM unnest($1::text[]) WITH ORDINALITY AS k(key, n)"
+    " JOIN user_principals ON user_id = k.key"
+    " UNION ALL SELECT 'a'::text, k.n, permission, principal, NULL::jsonb, NULL::timestamp"
+    " FROM unnest($2::text[]) WITH ORDINALITY AS k(key, n)"
+    " JOIN access_control_entries ON object_id = k.key"
+    " UNION ALL SELECT 'o'::text, k.n, NULL::text, NULL::text, data, last_modified"
+    " FROM unnest($3::text[], $4::text[], $5::text[]) WITH ORDINALITY"
+    " AS k(key, parent, resource, n)"
+    " JOIN objects ON id = k.key AND parent_id = k.parent AND resource_name = k.resource"
+    " AND NOT deleted";
 
 // Statements that write one object, and its entries with it.
 struct WriteShape {
@@ -54,6 +82,8 @@ struct WriteShape {
     kExpected,  // a live object with that very timestamp
     kRemove,    // a live object; leaves a tombstone
     kRemoveExpected,
+    // Nothing can be there. Not asking whether there is halves what an insert costs.
+    kFresh,
   };
   enum class Time : unsigned char {
     kServer,     // the server chooses
@@ -76,6 +106,16 @@ struct WriteShape {
 // principals, array of the permissions named (kReplace).
 // Result: last_modified, transaction id. No row: the condition does not hold.
 std::string_view write(WriteShape shape);
+// Fresh objects of one list and the entries of fresh objects. $1 parent, $2 resource, $3 ids, $4
+// documents, $5 timestamps in ms; $1 URIs, $2 permissions, $3 principals. Arrays but for $1 and $2
+// of the first.
+inline constexpr std::string_view kAddObjects =
+    "INSERT INTO objects (id, parent_id, resource_name, data, last_modified, deleted)"
+    " SELECT id, $1::text, $2::text, data, TIMESTAMP 'epoch' + at * INTERVAL '1 millisecond', FALSE"
+    " FROM unnest($3::text[], $4::jsonb[], $5::bigint[]) AS n(id, data, at)";
+inline constexpr std::string_view kAddEntries =
+    "INSERT INTO access_control_entries (object_id, permission, principal)"
+    " SELECT u, p, q FROM unnest($1::text[], $2::text[], $3::text[]) AS n(u, p, q)";
 
 // --- Groups and entries
 inline constexpr std::string_view kGroupsOf =
@@ -132,7 +172,9 @@ inline constexpr std::string_view kCounts =
     " WHERE resource_name <> '__heartbeat__' GROUP BY resource_name, deleted";
 // Plans made for the values at hand, until the transaction ends: for statements whose best plan
 // depends on them.
-inline constexpr std::string_view kPlanForValues = "SET LOCAL plan_cache_mode = auto";
+inline constexpr std::string_view kPlanForValues =
+    "SELECT set_config('plan_cache_mode', 'auto', true), set_config('enable_seqscan', 'on', true),"
+    " set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true)";
 // Bytes of its log that a primary has written, and that a replica has replayed: NULL where there is
 // no such thing.
 inline constexpr std::string_view kLogPosition =
