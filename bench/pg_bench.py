@@ -26,6 +26,11 @@ DATA = json.dumps(RECORD)  # its spaces keep pgbench from taking ":true" for a v
 SELECT = f"""
 SELECT data, last_modified FROM objects WHERE id = 'r7' AND parent_id = '{PARENT}' AND resource_name = 'record' AND NOT deleted;
 """
+# As a reader of many records would: few of those asked for at one moment are the same.
+SPREAD = f"""
+\\set n random(0, 99)
+SELECT data, last_modified FROM objects WHERE id = 'r' || :n AND parent_id = '{PARENT}' AND resource_name = 'record' AND NOT deleted;
+"""
 # Every client has a list of its own: on one list they would fail on its unique timestamps.
 INSERT = f"""
 \\set a random(1, 1000000000)
@@ -125,6 +130,8 @@ def main(build):
         cases = {
             "pgbench: prepared select of that row": lambda: pgbench(cluster, SELECT),
             "GET record": wrk(f"{COLLECTION}/records/r7"),
+            "pgbench: prepared select, one of 100 rows": lambda: pgbench(cluster, SPREAD),
+            "GET record, 100 in turn": wrk(f"{COLLECTION}/records/r7", lua("GET", "", f'"{COLLECTION}/records/r" .. (n % 100)')),
             "pgbench: BEGIN, insert object and ACE, COMMIT": lambda: pgbench(cluster, INSERT),
             "POST record, one collection": wrk(f"{COLLECTION}-posts/records", lua("POST", post)),
             f"POST record, {CLIENTS} collections": wrk(f"{COLLECTION}0/records", spread),
@@ -148,6 +155,7 @@ def main(build):
         print("| | per second | × its peer | CPU µs each: godwit | PostgreSQL | failed |")
         print("|---|---|---|---|---|---|")
         peers = {"GET record": "pgbench: prepared select of that row",
+                 "GET record, 100 in turn": "pgbench: prepared select, one of 100 rows",
                  "POST record, one collection": "pgbench: BEGIN, insert object and ACE, COMMIT",
                  f"POST record, {CLIENTS} collections": "pgbench: BEGIN, insert object and ACE, COMMIT",
                  "records in batches of 25 POST": "POST record, one collection",
