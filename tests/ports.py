@@ -4,6 +4,8 @@ A port that is found free and let go of may be another test's by the time its se
 one keeps a name of the kernel's (an abstract unix socket, gone with the process) that all who give ports ask for
 first: here, freePort() in tests/pg/cluster.cc and in tests/e2e/server.mjs.
 """
+import fcntl
+import os
 import random
 import socket
 
@@ -27,15 +29,17 @@ def free_port(kind=socket.SOCK_STREAM, host="127.0.0.1"):
         except OSError:
             name.close()
             continue
-        _held[port] = name
+        # Out of the way of descriptors that a test hands on by number.
+        _held[port] = fcntl.fcntl(name.fileno(), fcntl.F_DUPFD_CLOEXEC, 256)
+        name.close()
         return port
     raise RuntimeError("no free port")
 
 
 def release(port):
-    name = _held.pop(port, None)
-    if name:
-        name.close()
+    held = _held.pop(port, None)
+    if held is not None:
+        os.close(held)
 
 
 __all__ = ["free_port", "release"]

@@ -262,8 +262,9 @@ Step RequestScript::foundation() {
   step.path = pick(kPlaces);
   if (chance(40)) step.body = R"({"permissions":{"write":[")" + ids_.at("eve") + "\"]}}";
   if (step.path == "/buckets/b/collections/c" && chance(50)) {
-    step.body = R"({"data":{"schema":{"properties":{"n":{"type":")";
-    step.body += chance(50) ? R"(number"}}}}})" : R"(string"}},"required":["n"]}}})";
+    // A violation that shows a value would show its spelling.
+    step.body =
+        std::string(R"({"data":{"schema":{"required":[")") + (chance(50) ? "n" : "s") + R"("]}}})";
   }
   return step;
 }
