@@ -57,7 +57,8 @@ class Harness {
     UniqueFd ours(pair[0]);
     engine_.connections.fetch_add(1);
     shard_.counters().assigned.fetch_add(1);
-    shard_.adopt(UniqueFd(pair[1]), "", false, 0);
+    // A peer with an address is told of at edges, one without for as long as it lies there.
+    shard_.adopt(UniqueFd(pair[1]), seed ? "192.0.2.1" : "", false, 0);
     std::string out;
     while (!bytes.empty()) {
       std::size_t n = bytes.size();
