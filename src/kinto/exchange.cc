@@ -27,9 +27,9 @@ Exchange::Exchange(const App& a, const http::Request& r, Reactor& home, Deadline
   call.method_name = r.method_name;
   call.raw_path = r.path;
   call.raw_query = r.query;
-  call.headers = gather(r.headers);
+  gather(r.headers, call.headers);
   call.body = r.body;
-  started_ms = a.clock().nowMs();
+  if (!a.answered().empty()) started_ms = a.clock().nowMs();
 }
 
 std::int64_t Exchange::tookMs() const { return app.clock().nowMs() - started_ms; }
@@ -53,8 +53,11 @@ void Exchange::start() {
     service->later(call, [this] { finish(); });
     return;
   }
+  // A clock costs as much as parsing a header, and hello to anyone has no use for it.
+  const bool timeless = service && service->anonymous && call.headers.authorization.empty();
+  if (started_ms == 0 && !timeless) started_ms = app.clock().nowMs();
   sender.authorization = call.headers.authorization;
-  if (call.route->name == "batch") {
+  if (call.method == http::Method::kPost && call.route->name == "batch") {
     std::vector<Problem> problems;
     if (call.origin_refused) {
       problems.emplace_back("header", "Origin", std::string(call.headers.origin) + " not allowed");

@@ -33,7 +33,7 @@ struct Exchange {
   Reactor& reactor;
   Deadline deadline;
   Call call;
-  std::int64_t started_ms = 0;
+  std::int64_t started_ms = 0;  // stays 0 when nobody will ask: hello to anyone
 
   // Who is behind each Authorization value in use.
   struct Known {

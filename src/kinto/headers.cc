@@ -59,10 +59,8 @@ void Headers::set(std::string_view name, std::string_view value) {
   }
 }
 
-Headers gather(std::span<const http::Header> headers) {
-  Headers out;
+void gather(std::span<const http::Header> headers, Headers& out) {
   for (const http::Header& h : headers) out.set(h.name, h.value);
-  return out;
 }
 
 }  // namespace godwit::kinto

@@ -18,6 +18,7 @@ struct Headers {
   void set(std::string_view name, std::string_view value);
 };
 
-Headers gather(std::span<const http::Header> headers);
+// Into `out`, which is empty.
+void gather(std::span<const http::Header> headers, Headers& out);
 
 }  // namespace godwit::kinto
