@@ -7,13 +7,9 @@
 
 #include <csignal>
 
-#include "agent/cumulative_publisher.h"
-#include "agent/delivery.h"
-#include "agent/http_client.h"
 #include "base/log.h"
 #include "base/os_error.h"
 #include "base/sd_notify.h"
-#include "metrics/metrics_binary.h"
 
 namespace godwit::agent {
 namespace {
@@ -161,89 +157,6 @@ Result<> Agent::start() {
   return {};
 }
 
-Result<std::unique_ptr<Publisher>> Agent::makePublisher(const Section& s) {
-  TargetContext context;
-  if (config_.section("agent").flag("add_host")) context.host = host_;
-  context.agent_id = agent_id_;
-  if (s.text("type") == "prometheus" || s.text("type") == "otlp") {
-    CumulativeOptions c = cumulativeOptions(s, context);
-    c.state_path = spool_path_ + "/agent/" + s.name() + ".state";
-    c.cursor_path = spool_path_ + "/cursors/" + s.name();
-    c.dead_dir = spool_path_ + "/dead/" + s.name();
-    c.dead_max_bytes = config_.section("spool").size("dead_max_bytes");
-    return CumulativePublisher::open(*log_, std::move(c));
-  }
-  DeliveryOptions o;
-  o.name = s.name();
-  o.cursor_path = spool_path_ + "/cursors/" + s.name();
-  o.dead_dir = spool_path_ + "/dead/" + s.name();
-  o.dead_max_bytes = config_.section("spool").size("dead_max_bytes");
-  o.batch_units = static_cast<std::size_t>(s.integer("batch"));
-  o.batch_bytes = static_cast<std::size_t>(s.size("batch_bytes"));
-  o.linger = s.duration("linger");
-  o.retry_max = s.duration("retry_max");
-  o.required = s.flag("required");
-  auto target = makeTarget(s, context);
-  if (!target) {
-    return Error(ErrorCode::kInvalid, "[publisher:" + s.name() + "]: unknown type");
-  }
-  return Delivery::open(*log_, std::move(o), std::move(target));
-}
-
-Result<> Agent::openPublishers() {
-  for (const auto& [name, section] : config_.publishers()) {
-    if (!section.flag("enabled")) {
-      // Its cursor goes on pinning the log, unless it is not required.
-      log_->addConsumer(name, LaneRole::kPoints, section.flag("required"));
-      continue;
-    }
-    auto p = makePublisher(section);
-    if (!p) return std::move(p).error();
-    publishers_[name] = {std::move(p).value(), section.fingerprint(), section.text("type")};
-  }
-  return {};
-}
-
-std::unique_ptr<RedisReceiver> Agent::makeRedis() {
-  const Section& s = config_.section("redis");
-  RedisReceiverOptions o;
-  o.address = redisAddress(s);
-  o.agent_id = agent_id_;
-  o.queue_key = s.text("queue_key");
-  o.inprogress_key = s.text("inprogress_key");
-  o.batch = static_cast<std::size_t>(s.integer("batch"));
-  o.nanny_frequency = s.duration("nanny_frequency");
-  o.nanny_threshold = s.duration("nanny_threshold");
-  o.nanny_limit = static_cast<std::size_t>(s.integer("nanny_limit"));
-  return std::make_unique<RedisReceiver>(*log_, *inlet_, o);
-}
-
-std::unique_ptr<StreamsReceiver> Agent::makeStreams() {
-  const Section& s = config_.section("streams");
-  StreamsOptions o;
-  o.address = redisAddress(s);
-  o.agent_id = agent_id_;
-  o.stream = s.text("stream");
-  o.group = s.text("group");
-  o.claim_after = s.duration("claim_after");
-  o.max_deliveries = s.integer("max_deliveries");
-  return std::make_unique<StreamsReceiver>(*inlet_, o);
-}
-
-Result<> Agent::openReceivers() {
-  const Section& h = config_.section("http");
-  ingest_ = std::make_unique<Ingest>(*inlet_, h.text("token"),
-                                     static_cast<std::size_t>(h.size("max_body")));
-  statsd_ = std::make_unique<StatsdServer>(loop_, *inlet_);
-  GODWIT_TRY(statsd_->open(config_.section("statsd"), inherited_));
-  http_ = std::make_unique<HttpServer>(loop_, [this](HttpRequest& r) { return handle(r); });
-  GODWIT_TRY(http_->open(h, inherited_));
-  resp_ = std::make_unique<RespServer>(loop_, *inlet_);
-  return resp_->open(config_.section("resp"), inherited_);
-}
-
-// ---- signals ----
-
 void Agent::onSignal() {
   signalfd_siginfo info{};
   while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
@@ -272,6 +185,27 @@ void Agent::onSignal() {
         break;
     }
   }
+}
+
+void Agent::reload() {
+  auto next = loadConfig(config_path_, environ);
+  if (!next) {
+    log::error("config.reload_failed",
+               {{"why", next.error().message}, {"effect", "the old settings stay"}});
+    return;
+  }
+  sdNotify("RELOADING=1");
+  for (const auto& note : next->notes) log::info("config.note", {{"note", note}});
+  if (next->section("spool").fingerprint() != config_.section("spool").fingerprint()) {
+    log::warn("config.needs_restart", {{"section", "spool"}});
+  }
+  Config old = std::move(config_);
+  config_ = std::move(next).value();
+  configureLog(config_.section("agent"));
+  reloadPublishers(old);
+  reloadReceivers(old);
+  log::info("config.reloaded", {{"publishers", publishers_.size()}});
+  sdNotify("READY=1");
 }
 
 void Agent::beginDrain(const char* why) {
@@ -329,211 +263,6 @@ void Agent::finish() {
        {"seconds",
         std::chrono::duration<double>(std::chrono::steady_clock::now() - drain_began_).count()}});
   loop_.stop();
-}
-
-// ---- reload ----
-
-void Agent::reload() {
-  auto next = loadConfig(config_path_, environ);
-  if (!next) {
-    log::error("config.reload_failed",
-               {{"why", next.error().message}, {"effect", "the old settings stay"}});
-    return;
-  }
-  sdNotify("RELOADING=1");
-  for (const auto& note : next->notes) log::info("config.note", {{"note", note}});
-  if (next->section("spool").fingerprint() != config_.section("spool").fingerprint()) {
-    log::warn("config.needs_restart", {{"section", "spool"}});
-  }
-  Config old = std::move(config_);
-  config_ = std::move(next).value();
-  configureLog(config_.section("agent"));
-  reloadPublishers(old);
-  reloadReceivers(old);
-  log::info("config.reloaded", {{"publishers", publishers_.size()}});
-  sdNotify("READY=1");
-}
-
-void Agent::reloadPublishers(const Config& old) {
-  bool host_changed = old.section("agent").fingerprint() != config_.section("agent").fingerprint();
-  for (auto it = publishers_.begin(); it != publishers_.end();) {
-    auto wanted = config_.publishers().find(it->first);
-    bool keep = wanted != config_.publishers().end() && wanted->second.flag("enabled") &&
-                wanted->second.fingerprint() == it->second.fingerprint && !host_changed;
-    if (keep) {
-      ++it;
-      continue;
-    }
-    it->second.publisher->stop();
-    if (wanted == config_.publishers().end()) {
-      log_->disownConsumer(it->first);
-      log::warn("cursor.unowned",
-                {{"cursor", it->first}, {"hint", "godwit-agent cursor rm " + it->first}});
-    }
-    it = publishers_.erase(it);
-  }
-  for (const auto& [name, section] : config_.publishers()) {
-    if (publishers_.contains(name) || !section.flag("enabled")) continue;
-    auto p = makePublisher(section);
-    if (!p) {
-      log::error("publisher.cannot_start", {{"publisher", name}, {"why", p.error().message}});
-      continue;
-    }
-    p.value()->start();
-    publishers_[name] = {std::move(p).value(), section.fingerprint(), section.text("type")};
-  }
-}
-
-void Agent::reloadReceivers(const Config& old) {
-  auto changed = [&](std::string_view kind) {
-    return old.section(kind).fingerprint() != config_.section(kind).fingerprint();
-  };
-  auto failed = [](std::string_view kind, const Result<>& r) {
-    if (!r) {
-      log::error("receiver.cannot_open",
-                 {{"receiver", kind}, {"why", r.error().message}, {"detail", r.error().detail}});
-    }
-  };
-  if (changed("statsd")) {
-    statsd_->close();
-    statsd_ = std::make_unique<StatsdServer>(loop_, *inlet_);
-    failed("statsd", statsd_->open(config_.section("statsd"), inherited_));
-  }
-  if (changed("http")) {
-    http_->close();
-    const Section& h = config_.section("http");
-    ingest_ = std::make_unique<Ingest>(*inlet_, h.text("token"),
-                                       static_cast<std::size_t>(h.size("max_body")));
-    http_ = std::make_unique<HttpServer>(loop_, [this](HttpRequest& r) { return handle(r); });
-    failed("http", http_->open(h, inherited_));
-  }
-  if (changed("resp")) {
-    resp_->close();
-    resp_ = std::make_unique<RespServer>(loop_, *inlet_);
-    failed("resp", resp_->open(config_.section("resp"), inherited_));
-  }
-  if (changed("streams")) {
-    if (streams_) streams_->stop();
-    streams_.reset();
-    if (config_.section("streams").flag("enabled")) {
-      streams_ = makeStreams();
-      streams_->start();
-    }
-  }
-  if (changed("redis")) {
-    if (redis_) redis_->stop();
-    redis_.reset();
-    if (config_.section("redis").flag("enabled")) {
-      redis_ = makeRedis();
-      redis_->start();
-    }
-  }
-}
-
-// ---- what the outside sees ----
-
-HttpReply Agent::handle(HttpRequest& request) {
-  const std::string& path = request.path;
-  if (path == "/write" || path == "/api/v2/write") return ingest_->lines(request);
-  if (path == "/godwit/v1/metrics") return ingest_->json(request);
-  HttpReply r;
-  if (request.method != "GET" && request.method != "HEAD") {
-    r.status = 405;
-    r.headers.emplace_back("Allow: GET, HEAD");
-    r.body = "only GET\n";
-    return r;
-  }
-  if (path == "/healthz") {
-    r.body = "ok\n";
-  } else if (path == "/readyz") {
-    bool ready = state_ == State::kRunning;
-    r.status = ready ? 200 : 503;
-    r.body = ready ? "ready\n" : "draining\n";
-  } else if (path == "/ping") {
-    r.status = 204;
-    r.headers.emplace_back("X-Influxdb-Version: 1.8.0-godwit-agent");
-  } else if (path == "/stats") {
-    r.type = "application/json";
-    r.body = reportJson(reportInput());
-  } else if (path == "/metrics") {
-    exposeMetrics(request, r);
-  } else {
-    r.status = 404;
-    r.body = "not here\n";
-  }
-  return r;
-}
-
-// What Prometheus publishers hold, then the agent's own numbers.
-void Agent::exposeMetrics(const HttpRequest& request, HttpReply& r) {
-  bool open =
-      request.header("accept").find("application/openmetrics-text") != std::string_view::npos;
-  r.type = open ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                : "text/plain; version=0.0.4; charset=utf-8";
-  for (auto& [name, p] : publishers_) {
-    if (p.type != "prometheus") continue;
-    const Section& s = config_.publishers().at(name);
-    p.publisher->expose(r.body, open, s.text("timers") == "histogram");
-  }
-  r.body += reportPrometheus(reportInput(), open);
-  if (open) r.body += "# EOF\n";
-  std::string packed;
-  if (r.body.size() > 1024 &&
-      request.header("accept-encoding").find("gzip") != std::string_view::npos &&
-      gzipCompress(r.body, packed)) {
-    r.body = std::move(packed);
-    r.headers.emplace_back("Content-Encoding: gzip");
-  }
-}
-
-ReportInput Agent::reportInput() {
-  ReportInput in;
-  in.state = state_ == State::kRunning ? "running" : "draining";
-  in.agent_id = agent_id_;
-  in.uptime_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
-  in.spool = spool_path_;
-  in.log = log_->totals();
-  for (std::size_t i = 0; i < in.received.size(); ++i) {
-    in.received[i] = inlet_->received(static_cast<Source>(i));
-  }
-  for (std::size_t i = 0; i < 3; ++i) {
-    in.writers[i] = inlet_->stats(static_cast<Inlet::LaneName>(i));
-  }
-  if (statsd_) in.statsd = statsd_->stats();
-  in.aggregation = aggregation_->stats();
-  if (redis_) in.redis = redis_->stats();
-  if (streams_) in.streams = streams_->stats();
-  if (resp_ && (resp_->connections() > 0 || resp_->stats().commands > 0)) in.resp = resp_->stats();
-  if (ingest_) in.http = ingest_->stats();
-  if (http_) in.http_connections = http_->connections();
-  for (auto& [name, p] : publishers_) {
-    in.publishers.push_back(p.publisher->stats());
-    in.publishers.back().type = p.type;
-  }
-  in.foreign_cursors = log_->foreignConsumers();
-  return in;
-}
-
-// Differences since the last time, one Metrics per label so that the label is a dimension.
-void Agent::sendSelfMetrics() {
-  std::map<std::string, double> now = reportCounters(reportInput());
-  for (const auto& [key, value] : now) {
-    double difference = value - self_last_[key];
-    if (difference == 0) continue;
-    std::size_t bar = key.find('|');
-    std::size_t eq = key.find('=', bar);
-    metrics::Metrics m;
-    m.dims.emplace_back("agent", agent_id_);
-    m.dims.emplace_back(key.substr(bar + 1, eq - bar - 1), key.substr(eq + 1));
-    metrics::Sample s;
-    s.name = key.substr(0, bar);
-    s.value = difference;
-    s.ts = inlet_->clock().uniqueUs() * 1000;
-    m.counters.push_back(std::move(s));
-    inlet_->append(Inlet::LaneName::kPoints, FrameType::kMetrics, 1, metrics::encodeMetrics(m, 0),
-                   Source::kSelf);
-  }
-  self_last_ = std::move(now);
 }
 
 }  // namespace godwit::agent

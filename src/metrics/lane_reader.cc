@@ -11,27 +11,13 @@
 
 #include "base/os_error.h"
 #include "base/unique_fd.h"
+#include "metrics/segment_window.h"
 
 namespace godwit::metrics::spool {
 namespace {
 
-constexpr std::size_t kSmallWindow = 4096;
-constexpr std::size_t kLargeWindow = 256u << 10;
 // A copy can be taken while the producer writes. That many looks tell it from damage.
 constexpr int kLooks = 3;
-
-// The fixed part of a frame, copied out of a read buffer.
-struct Header {
-  std::uint32_t len = 0;
-  std::uint32_t crc = 0;
-  std::uint64_t seq = 0;
-  std::int64_t ts_ns = 0;
-  std::uint8_t type = 0;
-  std::uint8_t flags = 0;
-  std::uint16_t n_samples = 0;
-  std::uint32_t source = 0;
-};
-static_assert(sizeof(Header) == kFrameHeaderSize);
 
 }  // namespace
 
@@ -47,16 +33,9 @@ struct LaneReader::Impl {
   std::optional<LaneInfo> final_account;
 
   // The open segment.
-  UniqueFd fd;
-  std::uint64_t size = 0;
-  std::uint32_t seed = 0;
+  SegmentWindow window;
   bool sound = false;
   std::uint64_t hint_disproved = 0;  // commit_off that led nowhere
-
-  // Bytes [window_off, window_off + window.size()) of it.
-  std::vector<char> window;
-  std::uint64_t window_off = 0;
-  std::size_t window_want = kSmallWindow;
 
   // n_samples of all frames before pos, lost ones included as far as they are known.
   std::uint64_t samples = 0;
@@ -70,12 +49,8 @@ struct LaneReader::Impl {
   std::uint64_t damaged_seg = 0;
 
   ReadStatus next(FrameView& frame, Gap& gap);
-  const char* at(std::uint64_t off, std::size_t n);
-  void forget() { window.clear(); }
   enum class Look { kFrame, kEnd, kSealed, kBad };
-  Look look(Header& h);
-  bool headerPlausible(const Header& h, std::uint64_t off) const;
-  bool validAt(std::uint64_t off, Header& h);
+  Look look(FrameHead& h);
   bool resync(std::uint64_t from, std::uint64_t to);
   bool openSegment(std::uint64_t seg_no);
   bool openSuccessor();
@@ -96,59 +71,21 @@ bool LaneReader::Impl::isDead() {
   return is_dead;
 }
 
-const char* LaneReader::Impl::at(std::uint64_t off, std::size_t n) {
-  if (off + n > size) return nullptr;
-  if (off >= window_off && off + n <= window_off + window.size()) {
-    return window.data() + (off - window_off);
-  }
-  const std::size_t want =
-      static_cast<std::size_t>(std::min<std::uint64_t>(std::max(n, window_want), size - off));
-  window.resize(want);
-  window_off = off;
-  std::size_t got = 0;
-  while (got < want) {
-    const ssize_t r =
-        ::pread(fd.get(), window.data() + got, want - got, static_cast<off_t>(off + got));
-    if (r < 0 && errno == EINTR) continue;
-    if (r <= 0) break;  // truncated under us, or a bad block
-    got += static_cast<std::size_t>(r);
-  }
-  window.resize(got);
-  window_want = std::min(window_want * 2, kLargeWindow);
-  return got >= n ? window.data() : nullptr;
-}
-
-bool LaneReader::Impl::headerPlausible(const Header& h, std::uint64_t off) const {
-  return h.len > 0 && h.len <= kMaxPayload && h.type != 0 && off + kFrameHeaderSize + h.len <= size;
-}
-
-// Reads and proves the frame at `off`; afterwards its bytes are in the window.
-bool LaneReader::Impl::validAt(std::uint64_t off, Header& h) {
-  const char* p = at(off, sizeof h);
-  if (!p) return false;
-  std::memcpy(&h, p, sizeof h);
-  if (!headerPlausible(h, off)) return false;
-  p = at(off, kFrameHeaderSize + h.len);
-  if (!p) return false;
-  std::memcpy(&h, p, sizeof h);  // the window may have been read anew
-  return headerPlausible(h, off) && frameCrc(p, h.len, seed) == h.crc;
-}
-
-LaneReader::Impl::Look LaneReader::Impl::look(Header& h) {
-  const char* p = at(pos.off, sizeof h);
+LaneReader::Impl::Look LaneReader::Impl::look(FrameHead& h) {
+  const char* p = window.at(pos.off, sizeof h);
   if (!p) return Look::kEnd;
   std::memcpy(&h, p, sizeof h);
   if (h.len == kLenEnd) return Look::kEnd;
   if (h.len == kLenSealed) return Look::kSealed;
-  return validAt(pos.off, h) ? Look::kFrame : Look::kBad;
+  return window.frameAt(pos.off, h) ? Look::kFrame : Look::kBad;
 }
 
 // Moves to the first sound frame in [from, to) that is newer than what was read.
 bool LaneReader::Impl::resync(std::uint64_t from, std::uint64_t to) {
-  Header h;
-  window_want = kLargeWindow;
+  FrameHead h;
+  window.readAhead();
   for (std::uint64_t p = (from + 7) & ~std::uint64_t{7}; p + kFrameHeaderSize <= to; p += 8) {
-    const char* bytes = at(p, sizeof h);
+    const char* bytes = window.at(p, sizeof h);
     if (!bytes) return false;
     std::uint32_t len = 0;
     std::memcpy(&len, bytes, sizeof len);
@@ -156,7 +93,7 @@ bool LaneReader::Impl::resync(std::uint64_t from, std::uint64_t to) {
     std::memcpy(&h, bytes, sizeof h);
     // Cheap before dear: no more frames fit between than the bytes of this lane could hold.
     if (h.seq <= pos.seq || h.seq - pos.seq > (std::uint64_t{1} << 40)) continue;
-    if (!validAt(p, h)) continue;
+    if (!window.frameAt(p, h)) continue;
     skipTo(p);
     return true;
   }
@@ -174,12 +111,9 @@ bool LaneReader::Impl::openSegment(std::uint64_t seg_no) {
                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct stat st {};
   if (!f || ::fstat(f.get(), &st) != 0 || !S_ISREG(st.st_mode)) return false;
-  fd = std::move(f);
-  size = std::min<std::uint64_t>(static_cast<std::uint64_t>(st.st_size), kMaxSegmentSize);
-  seed = frameSeed(id, seg_no);
+  window.open(std::move(f), static_cast<std::uint64_t>(st.st_size), frameSeed(id, seg_no));
   hint_disproved = 0;
-  forget();
-  const SegmentInfo info = readSegmentInfo(fd.get());
+  const SegmentInfo info = readSegmentInfo(window.fd());
   sound = info.sound && info.seg_no == seg_no && info.lane_id == id;
   if (pos.seg != seg_no || pos.off <= kSegmentHeaderSize) {
     pos.seg = seg_no;
@@ -226,41 +160,41 @@ bool LaneReader::Impl::openSuccessor() {
 bool LaneReader::Impl::onEnd() {
   const bool dead = isDead();
   const std::uint64_t more = successor();
-  forget();  // whatever comes now must be read after the two questions above
-  Header h;
+  window.forget();  // whatever comes now must be read after the two questions above
+  FrameHead h;
   if (look(h) != Look::kEnd) return true;
-  const SegmentInfo info = readSegmentInfo(fd.get());
+  const SegmentInfo info = readSegmentInfo(window.fd());
   const bool same = info.sound && info.seg_no == pos.seg && info.lane_id == id;
   if (!dead && more == 0) {
     if (!same || info.commit_off <= pos.off || info.commit_off == hint_disproved) return false;
-    forget();
+    window.forget();
     if (look(h) != Look::kEnd) return true;
     hint_disproved = info.commit_off;
-    return resync(pos.off + 8, std::min(size, info.commit_off));
+    return resync(pos.off + 8, std::min(window.size(), info.commit_off));
   }
   if (same || !sound) {
-    if (resync(pos.off + 8, size)) return true;
-    if (same && info.commit_off > pos.off) skipTo(std::min(size, info.commit_off));
+    if (resync(pos.off + 8, window.size())) return true;
+    if (same && info.commit_off > pos.off) skipTo(std::min(window.size(), info.commit_off));
   }
   return more != 0 && openSuccessor();
 }
 
 // The bytes at pos are no frame. True: look again.
 bool LaneReader::Impl::onBad() {
-  Header h;
+  FrameHead h;
   for (int i = 0; i < kLooks; ++i) {
-    forget();
+    window.forget();
     if (look(h) != Look::kBad) return true;
   }
-  const SegmentInfo info = readSegmentInfo(fd.get());
+  const SegmentInfo info = readSegmentInfo(window.fd());
   if (sound && info.sound && (info.seg_no != pos.seg || !(info.lane_id == id))) {
     return openSuccessor();  // reused under us: the frames are missing, nothing is damaged
   }
-  if (resync(pos.off + 8, size)) return true;
-  const bool hint = info.sound && info.commit_off > pos.off && info.commit_off <= size;
+  if (resync(pos.off + 8, window.size())) return true;
+  const bool hint = info.sound && info.commit_off > pos.off && info.commit_off <= window.size();
   // Without a hint a living lane's end is not known; wait until it goes on or dies.
   if (!hint && !isDead() && successor() == 0) return false;
-  skipTo(hint ? info.commit_off : size);
+  skipTo(hint ? info.commit_off : window.size());
   return openSuccessor();
 }
 
@@ -297,8 +231,8 @@ bool LaneReader::Impl::tailGap(Gap& gap) {
       samples = info.samples;
       samples_owed = false;
     }
-  } else if (fd) {
-    const SegmentInfo seg = readSegmentInfo(fd.get());
+  } else if (window) {
+    const SegmentInfo seg = readSegmentInfo(window.fd());
     if (seg.sound && seg.seg_no == pos.seg && seg.lane_id == id) {
       last = std::max(last, seg.last_seq);
     }
@@ -307,11 +241,11 @@ bool LaneReader::Impl::tailGap(Gap& gap) {
 }
 
 ReadStatus LaneReader::Impl::next(FrameView& frame, Gap& gap) {
-  if (!fd && !(pos.seg != 0 && openSegment(pos.seg)) && !openSuccessor()) {
+  if (!window && !(pos.seg != 0 && openSegment(pos.seg)) && !openSuccessor()) {
     return isDead() && tailGap(gap) ? ReadStatus::kGap : ReadStatus::kEnd;
   }
   for (;;) {
-    Header h;
+    FrameHead h;
     switch (look(h)) {
       case Look::kFrame:
         break;
@@ -321,8 +255,7 @@ ReadStatus LaneReader::Impl::next(FrameView& frame, Gap& gap) {
         return isDead() && tailGap(gap) ? ReadStatus::kGap : ReadStatus::kEnd;
       case Look::kEnd:
         if (onEnd()) continue;
-        window_want = kSmallWindow;
-        forget();
+        window.rest();
         return is_dead && successor() == 0 && tailGap(gap) ? ReadStatus::kGap : ReadStatus::kEnd;
       case Look::kBad:
         if (onBad()) continue;
@@ -333,7 +266,7 @@ ReadStatus LaneReader::Impl::next(FrameView& frame, Gap& gap) {
       continue;
     }
     if (takeGap(gap, Gap::Cause::kMissing, h.seq)) return ReadStatus::kGap;
-    const char* p = at(pos.off, kFrameHeaderSize + h.len);
+    const char* p = window.at(pos.off, kFrameHeaderSize + h.len);
     frame.seq = h.seq;
     frame.ts_ns = h.ts_ns;
     frame.type = static_cast<FrameType>(h.type);
@@ -414,17 +347,16 @@ Result<LaneReader> LaneReader::open(const std::string& lane_dir, Position start)
   impl->pos = start;
   if (start.seg != 0 && start.off > kSegmentHeaderSize && impl->openSegment(start.seg)) {
     // What the frames before the start contained, for exact accounts of later losses.
-    const SegmentInfo seg = readSegmentInfo(impl->fd.get());
+    const SegmentInfo seg = readSegmentInfo(impl->window.fd());
     impl->samples_known = impl->sound && seg.base_samples;
     impl->samples = seg.base_samples.value_or(0);
     for (std::uint64_t off = kSegmentHeaderSize; impl->samples_known && off < start.off;) {
-      Header h;
-      impl->samples_known = impl->validAt(off, h);
+      FrameHead h;
+      impl->samples_known = impl->window.frameAt(off, h);
       impl->samples += h.n_samples;
       off += frameSize(h.len);
     }
-    impl->forget();
-    impl->window_want = kSmallWindow;
+    impl->window.rest();
   } else if (start.seq != 0) {
     impl->samples_known = false;
   }
