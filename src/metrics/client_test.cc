@@ -192,8 +192,8 @@ TEST(CollectorTest, a_new_one_knows_nothing_of_those_before_it) {
 }
 
 TEST(CollectorTest, one_may_end_after_its_threads_other_objects) {
-  static thread_local std::optional<Collector> last;
   std::thread([] {
+    static thread_local std::optional<Collector> last;
     last.emplace();
     Collector().add_count("before", 1);  // what the thread keeps is made after `last`
     last->add_count("n", 1);
