@@ -106,17 +106,19 @@ void Aggregation::findGivenOut() {
 }
 
 void Aggregation::save() {
-  std::string body;
-  put(body, static_cast<std::uint32_t>(done_.size()));
+  std::string text(kMagic, sizeof kMagic);
+  put(text, std::uint32_t{0});
+  const std::size_t begin = text.size();
+  put(text, static_cast<std::uint32_t>(done_.size()));
   for (const auto& [id, p] : done_) {
-    put(body, id.lo);
-    put(body, id.hi);
-    put(body, p.position.seq);
-    put(body, p.position.seg);
-    put(body, p.position.off);
-    put(body, p.samples);
+    put(text, id.lo);
+    put(text, id.hi);
+    put(text, p.position.seq);
+    put(text, p.position.seg);
+    put(text, p.position.off);
+    put(text, p.samples);
     auto shift = shifts_.find(id);
-    put(body, shift == shifts_.end() ? std::int64_t{0} : shift->second);
+    put(text, shift == shifts_.end() ? std::int64_t{0} : shift->second);
   }
   // The end of our output lane: what is behind it was given out after this checkpoint.
   std::string dir = inlet_.laneDir(Inlet::LaneName::kAggregates);
@@ -133,18 +135,16 @@ void Aggregation::save() {
     out_lane_ = name;
     out_position_ = end;
   }
-  put(body, static_cast<std::uint32_t>(out_lane_.size()));
-  body += out_lane_;
-  put(body, out_position_.seq);
-  put(body, out_position_.seg);
-  put(body, out_position_.off);
-  put(body, given_window_);
-  put(body, given_chunk_);
-  put(body, lines_lost_);
-  aggregator_.save(body);
-  std::string text(kMagic, sizeof kMagic);
-  put(text, crc32c(body.data(), body.size()));
-  text += body;
+  put(text, static_cast<std::uint32_t>(out_lane_.size()));
+  text += out_lane_;
+  put(text, out_position_.seq);
+  put(text, out_position_.seg);
+  put(text, out_position_.off);
+  put(text, given_window_);
+  put(text, given_chunk_);
+  put(text, lines_lost_);
+  aggregator_.save(text);
+  putAt(text, sizeof kMagic, crc32c(text.data() + begin, text.size() - begin));
   if (auto r = writeFileDurably(path_, text); !r) {
     log::error("aggregation.checkpoint",
                {{"error", r.error().message}, {"detail", r.error().detail}});

@@ -17,22 +17,23 @@ constexpr char kMagic[8] = {'G', 'W', 'S', 'T', 'A', 'T', '1', '\n'};
 std::string CumulativeState::encode(const SeriesStore& store) const {
   std::vector<spool::CursorEntry> entries;
   toEntries(places, counts, entries);
-  std::string body;
-  put(body, static_cast<std::uint32_t>(entries.size()));
-  for (const auto& e : entries) {
-    put(body, e.lane_id.lo);
-    put(body, e.lane_id.hi);
-    put(body, e.seq);
-    put(body, e.seg);
-    put(body, e.off);
-  }
-  put(body, pending);
-  put(body, delta_start_ns);
-  put(body, dead_seq);
-  store.save(body);
   std::string text(kMagic, sizeof kMagic);
-  put(text, crc32c(body.data(), body.size()));
-  return text + body;
+  put(text, std::uint32_t{0});
+  const std::size_t begin = text.size();
+  put(text, static_cast<std::uint32_t>(entries.size()));
+  for (const auto& e : entries) {
+    put(text, e.lane_id.lo);
+    put(text, e.lane_id.hi);
+    put(text, e.seq);
+    put(text, e.seg);
+    put(text, e.off);
+  }
+  put(text, pending);
+  put(text, delta_start_ns);
+  put(text, dead_seq);
+  store.save(text);
+  putAt(text, sizeof kMagic, crc32c(text.data() + begin, text.size() - begin));
+  return text;
 }
 
 bool CumulativeState::decode(std::string_view text, SeriesStore& store) {

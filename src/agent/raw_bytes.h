@@ -16,6 +16,12 @@ void put(std::string& out, T v) {
   out.append(buf, sizeof v);
 }
 
+// Over what put() left at `at`.
+template <class T>
+void putAt(std::string& out, std::size_t at, T v) {
+  std::memcpy(out.data() + at, &v, sizeof v);
+}
+
 // The number at `at`; the caller has checked that it is there.
 template <class T>
 T get(std::string_view s, std::size_t at) {
