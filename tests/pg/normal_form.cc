@@ -4,16 +4,13 @@
 #include <cctype>
 
 #include "base/encoding.h"
-#include "kinto/text.h"
+#include "base/text.h"
 #include "store/comparable.h"
 
 namespace godwit::test {
 namespace {
 
 using json::Value;
-using kinto::equalIgnoreCase;
-
-bool isDigit(char c) { return c >= '0' && c <= '9'; }
 
 // Thirteen digits in a row are a time.
 std::string withoutTimes(std::string_view text) {
