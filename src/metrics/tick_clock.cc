@@ -46,13 +46,13 @@ std::int64_t TickClock::nowNs() const {
   if (!ticks_) return exact_.nowNs();
   thread_local Look last;
   // Backwards is a large number, too.
-  const std::uint64_t passed = ticks_() - last.ticks;
-  if (passed >= last.valid || last.of != this) return look(last);
+  const std::uint64_t now = ticks_();
+  const std::uint64_t passed = now - last.ticks;
+  if (passed >= last.valid || last.of != this) return look(last, now);
   return last.ns + static_cast<std::int64_t>(passed * last.rate >> 32);
 }
 
-std::int64_t TickClock::look(Look& last) const {
-  const std::uint64_t before = ticks_();
+std::int64_t TickClock::look(Look& last, std::uint64_t before) const {
   const std::int64_t ns = exact_.nowNs();
   const std::uint64_t ticks = ticks_();
   const bool at_once = ticks - before < kInterrupted;

@@ -24,7 +24,7 @@ class TickClock final : public Clock {
 
  private:
   struct Look;
-  std::int64_t look(Look& last) const;
+  std::int64_t look(Look& last, std::uint64_t before) const;
   void measure(std::uint64_t ticks, std::int64_t ns) const;
 
   const Clock& exact_;
