@@ -8,23 +8,17 @@
 
 #include "agent/kadabra_config.h"
 #include "base/os_error.h"
+#include "base/text.h"
 #include "base/units.h"
 
 namespace godwit::agent {
 namespace {
 
-std::string_view trim(std::string_view s) {
-  std::size_t a = s.find_first_not_of(" \t\r");
-  if (a == std::string_view::npos) return {};
-  return s.substr(a, s.find_last_not_of(" \t\r") - a + 1);
-}
-
-std::string upper(std::string_view s) {
-  std::string out;
-  for (char c : s) {
-    bool small = c >= 'a' && c <= 'z';
-    bool plain = (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    out += small ? static_cast<char>(c - 32) : plain ? c : '_';
+// As a name of an environment variable.
+std::string variable(std::string_view s) {
+  std::string out = upper(s);
+  for (char& c : out) {
+    if (!isDigit(c) && (c < 'A' || c > 'Z')) c = '_';
   }
   return out;
 }
@@ -210,16 +204,16 @@ Result<> Config::readEnvironment(const char* const* environment) {
       if (o.section == "publisher") {
         if (!name.starts_with("PUBLISHER_")) continue;
         std::string_view rest = name.substr(10);
-        std::string key = "_" + upper(o.key);
+        std::string key = "_" + variable(o.key);
         if (rest.size() <= key.size() || !rest.ends_with(key)) continue;
         // Of several keys that end the same, the publisher that exists decides.
         for (auto& [publisher, section] : publishers_) {
-          if (upper(publisher) != rest.substr(0, rest.size() - key.size())) continue;
+          if (variable(publisher) != rest.substr(0, rest.size() - key.size())) continue;
           GODWIT_TRY(section.set(o.key, value, origin));
           found = true;
         }
-      } else if (name == upper(o.section) + "_" + upper(o.key) ||
-                 (o.section == "agent" && name == upper(o.key))) {
+      } else if (name == variable(o.section) + "_" + variable(o.key) ||
+                 (o.section == "agent" && name == variable(o.key))) {
         GODWIT_TRY(set(o.section, "", o.key, value, origin));
         found = true;
       }

@@ -4,17 +4,12 @@
 #include <charconv>
 
 #include "base/encoding.h"
+#include "base/text.h"
 
 namespace godwit::agent {
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool iequals(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
-                                            [](char x, char y) { return lower(x) == lower(y); });
-}
-
+// As in RFC 9110 section 5.6.3: a line break is no white space of a field.
 std::string_view trim(std::string_view s) {
   while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
   while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
@@ -32,7 +27,7 @@ bool isToken(std::string_view s) {
 bool hasListItem(std::string_view list, std::string_view item) {
   while (!list.empty()) {
     std::size_t n = list.find(',');
-    if (iequals(trim(list.substr(0, n)), item)) return true;
+    if (equalIgnoreCase(trim(list.substr(0, n)), item)) return true;
     list.remove_prefix(n == std::string_view::npos ? list.size() : n + 1);
   }
   return false;
@@ -211,9 +206,7 @@ HttpParser::State HttpParser::parseHead() {
       return fail(400);
     }
     if (request_.headers.size() >= 100) return fail(431);
-    std::string name(line.substr(0, colon));
-    std::transform(name.begin(), name.end(), name.begin(), lower);
-    request_.headers.emplace_back(std::move(name), trim(line.substr(colon + 1)));
+    request_.headers.emplace_back(lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
   }
 
   std::string_view connection = request_.header("connection");
@@ -224,9 +217,9 @@ HttpParser::State HttpParser::parseHead() {
   std::string_view length = request_.header("content-length");
   std::string_view coding = request_.header("transfer-encoding");
   if (lengths > 1 || (lengths > 0 && !coding.empty())) return fail(400);
-  expect_continue_ = iequals(request_.header("expect"), "100-continue");
+  expect_continue_ = equalIgnoreCase(request_.header("expect"), "100-continue");
   if (!coding.empty()) {
-    if (!iequals(coding, "chunked") || version == "HTTP/1.0") return fail(501);
+    if (!equalIgnoreCase(coding, "chunked") || version == "HTTP/1.0") return fail(501);
     phase_ = Phase::kChunkSize;
     return State::kNeedMore;
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "base/text.h"
 #include "base/units.h"
 
 namespace godwit::agent {
@@ -190,18 +191,6 @@ constexpr std::array kOptions = {
     Row{"publisher", "queue_key", kText, "kadabra_queue", "redis_list: key of the list."},
 };
 
-std::string_view trim(std::string_view s) {
-  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) s.remove_prefix(1);
-  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) s.remove_suffix(1);
-  return s;
-}
-
-std::string lowered(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-  return out;
-}
-
 bool isChoice(std::string_view choices, std::string_view text) {
   while (!choices.empty()) {
     std::size_t n = choices.find('|');
@@ -229,7 +218,7 @@ const OptionDef* findOption(std::string_view section, std::string_view key) {
 }
 
 std::optional<bool> parseFlag(std::string_view text) {
-  std::string t = lowered(trim(text));
+  std::string t = lower(trim(text));
   if (t == "on" || t == "true" || t == "yes" || t == "1") return true;
   if (t == "off" || t == "false" || t == "no" || t == "0") return false;
   return std::nullopt;

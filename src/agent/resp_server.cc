@@ -4,6 +4,7 @@
 
 #include "agent/resp_parser.h"
 #include "base/encoding.h"
+#include "base/text.h"
 #include "metrics/wire_json.h"
 
 namespace godwit::agent {
@@ -11,12 +12,6 @@ namespace {
 
 constexpr std::size_t kMaxQueued = 10'000;  // commands in one MULTI
 constexpr std::size_t kMaxQueuedBytes = 64u << 20;
-
-std::string upper(std::string_view s) {
-  std::string out(s);
-  for (char& c : out) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  return out;
-}
 
 void bulk(std::string& out, std::string_view s) {
   out += "$" + std::to_string(s.size()) + "\r\n";
@@ -157,8 +152,8 @@ void RespServer::Connection::execute(const Args& args) {
   std::size_t n = args.size();
   auto arity = [&](bool right) {
     if (!right) {
-      std::string lower(args[0].substr(0, 64));
-      error(out, "ERR wrong number of arguments for '" + lower + "' command");
+      error(out, "ERR wrong number of arguments for '" +
+                     lower(std::string_view(args[0]).substr(0, 64)) + "' command");
     }
     return right;
   };
