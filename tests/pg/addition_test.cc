@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <functional>
 #include <future>
 
 #include "base/random.h"
@@ -102,6 +103,58 @@ class Additions : public testing::Test {
 
   std::string db_;
 };
+
+// One write of a unit, then a node of Kinto's, which takes no lock, then the rest of the unit.
+Task<Verdict> interrupted(store::Session& s, Addition* a, std::function<void()> between) {
+  a->made.clear();
+  for (const auto& put : a->puts) {
+    if (a->made.size() == 1 && between) std::exchange(between, nullptr)();
+    store::Put copy = put;
+    auto made = co_await s.put(std::move(copy));
+    if (!made.ok()) co_return Verdict::kRollback;
+    a->made.push_back(std::move(*made));
+  }
+  co_return Verdict::kCommit;
+}
+
+TEST_F(Additions, tell_no_timestamp_that_another_program_has_taken) {
+  Node node(direct());
+  std::vector<Addition> ahead(1);
+  ahead[0].puts.push_back(fresh("one", "first"));
+  runAll(node, ahead);
+  ASSERT_EQ(ahead[0].made.size(), 1U);
+  // Ahead of the clock timestamps follow one another, so that the next ones can be foretold.
+  store::Timestamp far = ahead[0].made[0].last_modified + 3'600'000;
+  sql("UPDATE objects SET last_modified = from_epoch(" + std::to_string(far) +
+      ") WHERE id = 'first'");
+
+  Addition a;
+  for (const char* id : {"a", "b", "c"}) a.puts.push_back(fresh("one", id));
+  int attempts = 0;
+  auto kinto = [&] {
+    if (attempts++ > 0) return;
+    sql("INSERT INTO objects (id, parent_id, resource_name, data, last_modified, deleted) VALUES"
+        " ('kinto', '" +
+        records("one").parent + "', 'record', '{}', from_epoch(" + std::to_string(far + 2) +
+        "), FALSE)");
+  };
+  std::promise<void> done;
+  node.loop().post([&] {
+    node.backend().run(
+        Mode::kWrite, node.loop(), Deadline::after(60s),
+        [&](store::Session& s) { return interrupted(s, &a, kinto); },
+        [&](Result<Verdict> v) {
+          a.verdict = std::move(v);
+          done.set_value();
+        });
+  });
+  ASSERT_EQ(done.get_future().wait_for(60s), std::future_status::ready);
+  ASSERT_TRUE(a.verdict.ok()) << a.verdict.error().detail;
+  EXPECT_EQ(attempts, 2);
+  ASSERT_EQ(a.made.size(), 3U);
+  EXPECT_GT(a.made[0].last_modified, far + 2);
+  expectStored(a, "one");
+}
 
 TEST_F(Additions, keep_their_order_and_are_seen_by_what_follows) {
   Node node(direct());

@@ -110,6 +110,7 @@ void PgSession::sendAddition() {
   objects.ownText(a.ref.parent).ownText(a.ref.resource);
   objects.texts(views(a.ids)).documents(views(a.documents)).integers(a.at);
   deferred_.push_back(queue(sql::kAddObjects, std::move(objects)));
+  deferred_.back()->needs_row = true;
   if (a.uris.empty()) return;
   Params entries;
   entries.texts(views(a.uris)).texts(views(a.permissions)).texts(views(a.principals));

@@ -81,7 +81,9 @@ std::string makeWrite(WriteShape s) {
     out += ", a AS (INSERT INTO access_control_entries (object_id, permission, principal) SELECT " +
            uri + "::text, p, q FROM w, " + wanted + (fresh ? ")" : " ON CONFLICT DO NOTHING)");
   }
-  if (s.time == Time::kExact) return out + " SELECT 1 / count(*) FROM w";
+  if (s.time == Time::kExact) {
+    return out + " SELECT 1 / count(*) FROM w WHERE w.last_modified = " + when;
+  }
   return out + " SELECT last_modified, txid_current() FROM w";
 }
 

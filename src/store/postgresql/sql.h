@@ -88,8 +88,9 @@ struct WriteShape {
   enum class Time : unsigned char {
     kServer,     // the server chooses
     kRequested,  // by the rules of Session
-    // As told, above all of the list. No row is then an error (22012), for statements whose answer
-    // nobody waits for.
+    // As told, above all of the list. No row, or one that the trigger gave another timestamp
+    // because a writer who takes no lock came in between, is then an error (22012), for statements
+    // whose answer nobody waits for.
     kExact,
   };
   enum class Aces : unsigned char {
@@ -108,11 +109,16 @@ struct WriteShape {
 std::string_view write(WriteShape shape);
 // Fresh objects of one list and the entries of fresh objects. $1 parent, $2 resource, $3 ids, $4
 // documents, $5 timestamps in ms; $1 URIs, $2 permissions, $3 principals. Arrays but for $1 and $2
-// of the first.
+// of the first. Timestamps are kExact.
 inline constexpr std::string_view kAddObjects =
+    "WITH w AS ("
     "INSERT INTO objects (id, parent_id, resource_name, data, last_modified, deleted)"
     " SELECT id, $1::text, $2::text, data, TIMESTAMP 'epoch' + at * INTERVAL '1 millisecond', FALSE"
-    " FROM unnest($3::text[], $4::jsonb[], $5::bigint[]) AS n(id, data, at)";
+    " FROM unnest($3::text[], $4::jsonb[], $5::bigint[]) AS n(id, data, at)"
+    " RETURNING last_modified)"
+    " SELECT 1 / (count(*) = cardinality($3::text[]))::int FROM w WHERE last_modified ="
+    " ANY (ARRAY(SELECT TIMESTAMP 'epoch' + at * INTERVAL '1 millisecond'"
+    " FROM unnest($5::bigint[]) AS t(at)))";
 inline constexpr std::string_view kAddEntries =
     "INSERT INTO access_control_entries (object_id, permission, principal)"
     " SELECT u, p, q FROM unnest($1::text[], $2::text[], $3::text[]) AS n(u, p, q)";
