@@ -21,19 +21,34 @@ ssize_t again(F call) {
     if (errno != EINTR) return errno == EWOULDBLOCK ? -EAGAIN : -errno;
   }
 }
-}  // namespace
 
+#if defined(__SANITIZE_THREAD__)
+// Threads may have their order from a socket alone; the sanitizer sees it in these functions only.
+ssize_t receive(int fd, void* data, std::size_t size) { return ::recv(fd, data, size, 0); }
+ssize_t transmit(int fd, const void* data, std::size_t size) {
+  return ::send(fd, data, size, MSG_NOSIGNAL);
+}
+#else
 // Not by recv() and send(): in a program with threads these let themselves be cancelled, at four
 // atomic operations a request, and nothing here cancels threads.
+ssize_t receive(int fd, void* data, std::size_t size) {
+  return ::syscall(SYS_recvfrom, fd, data, size, 0, nullptr, nullptr);
+}
+ssize_t transmit(int fd, const void* data, std::size_t size) {
+  return ::syscall(SYS_sendto, fd, data, size, MSG_NOSIGNAL, nullptr, 0);
+}
+#endif
+
+}  // namespace
+
 ssize_t Stream::read(void* data, std::size_t size) {
   if (layer_) return layer_->read(data, size);
-  return again([&] { return ::syscall(SYS_recvfrom, fd_.get(), data, size, 0, nullptr, nullptr); });
+  return again([&] { return receive(fd_.get(), data, size); });
 }
 
 ssize_t Stream::write(const void* data, std::size_t size) {
   if (layer_) return layer_->write(data, size);
-  return again(
-      [&] { return ::syscall(SYS_sendto, fd_.get(), data, size, MSG_NOSIGNAL, nullptr, 0); });
+  return again([&] { return transmit(fd_.get(), data, size); });
 }
 
 ssize_t Stream::writev(const iovec* parts, int count) {

@@ -6,8 +6,11 @@
 #include <sys/socket.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <future>
+#include <memory>
+#include <utility>
 
 #include "base/reactor.h"
 #include "godwit/http/websocket.h"
@@ -24,28 +27,34 @@ void ok(const Request& r, Reply reply) { reply.send(200, std::to_string(r.body.s
 class Halt {
  public:
   explicit Halt(TestServer& s) {
-    s->reactor(0).post([this] {
-      stands_.set_value();
-      go_.get_future().wait();
-      gone_.set_value();
+    s->reactor(0).post([state = state_] {
+      state->stands.set_value();
+      state->go.get_future().wait();
     });
-    stands_.get_future().wait();
+    state_->stands.get_future().wait();
   }
+  ~Halt() { release(); }
   void release() {
-    go_.set_value();
-    gone_.get_future().wait();
+    if (!std::exchange(released_, true)) state_->go.set_value();
   }
 
  private:
-  std::promise<void> stands_, go_, gone_;
+  // Of both threads: whoever sets a promise may still be in it when the other goes on.
+  struct State {
+    std::promise<void> stands, go;
+  };
+  std::shared_ptr<State> state_ = std::make_shared<State>();
+  bool released_ = false;
 };
 
 // Everything sent, its end too, lies in the server's receive buffer.
-bool arrived(const Client& c) {
-  return eventually([&] {
-    int unacknowledged = -1;
-    return ::ioctl(c.fd(), SIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0;
-  });
+bool arrived(const Client& c, std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+  return eventually(
+      [&] {
+        int unacknowledged = -1;
+        return ::ioctl(c.fd(), SIOCOUTQ, &unacknowledged) == 0 && unacknowledged == 0;
+      },
+      patience);
 }
 
 TEST(Edges, AnEndThatCameWithTheRequestIsSeen) {
@@ -85,24 +94,32 @@ TEST(Edges, AnEndBehindWhatWasNotWantedYetIsSeen) {
 }
 
 TEST(Edges, MoreThanATurnReadsIsReadInTheEnd) {
-  constexpr std::size_t kSize = 600'000;  // a turn takes 256 KiB of one connection
+  constexpr std::size_t kSize = 300'000;  // a turn takes 256 KiB of one connection
   TestServer s(ok);
   Client c(s.url());
   const std::string request =
       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(kSize) + "\r\n\r\n" +
       std::string(kSize, 'x');
   // The kernel gives a connection a larger receive buffer once it has seen it read fast.
-  for (int i = 0; i < 100; ++i) {
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    for (int i = 0; i < 20; ++i) {
+      c.send(request);
+      ASSERT_EQ(c.read().body, std::to_string(kSize));
+    }
+    Halt halt(s);
     c.send(request);
-    ASSERT_EQ(c.read().body, std::to_string(kSize));
+    bool all = arrived(c, std::chrono::milliseconds(300));
+    if (all) {
+      c.halfClose();
+      ASSERT_TRUE(arrived(c));
+    }
+    halt.release();
+    EXPECT_EQ(c.read().body, std::to_string(kSize));
+    if (!all) continue;
+    EXPECT_TRUE(c.closedByPeer());
+    return;
   }
-  Halt halt(s);
-  c.send(request);
-  c.halfClose();
-  ASSERT_TRUE(arrived(c)) << "the receive buffer has not grown: nothing was tested";
-  halt.release();
-  EXPECT_EQ(c.read().body, std::to_string(kSize));
-  EXPECT_TRUE(c.closedByPeer());
+  GTEST_SKIP() << "the kernel lets no receive buffer grow to " << kSize << " bytes";
 }
 
 // A read ends at an urgent byte, whatever lies behind it.

@@ -219,8 +219,8 @@ DrainReport TestServer::join() {
   return report_;
 }
 
-bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 20'000; ++i) {
+bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds patience) {
+  for (auto left = patience; left.count() > 0; --left) {
     if (condition()) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -71,7 +72,8 @@ class TestServer {
 };
 
 // Waits until `condition` holds, 20 s at most.
-bool eventually(const std::function<bool()>& condition);
+bool eventually(const std::function<bool()>& condition,
+                std::chrono::milliseconds patience = std::chrono::seconds(20));
 std::string tempDir();
 
 }  // namespace godwit::http::test
