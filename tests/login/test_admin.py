@@ -80,7 +80,7 @@ def test_nothing_outside_of_the_folder_is_served():
             if path == "assets":  # a folder's address ends with a slash
                 assert status == 301, status
                 continue
-            assert status in (404, 307) and headers["Content-Type"] != "text/plain; charset=utf-8", (path, status)
+            assert status in (400, 404, 307) and headers["Content-Type"] != "text/plain; charset=utf-8", (path, status)
             if status == 404:
                 assert body["errno"] == 111, (path, body)
 
