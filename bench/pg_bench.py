@@ -44,11 +44,13 @@ COMMIT;
 """
 
 
-def lua(method, body, path=None):
-    """`path`: Lua expression for the path, with n counting requests."""
+def lua(method, body, path=None, put_in=None):
+    """Lua expressions, with n counting requests: `path`, and `put_in` for what the body has at a %s."""
     text = f'wrk.method = "{method}"\nwrk.headers["Content-Type"] = "application/json"\nwrk.body = [==[{body}]==]\n'
     if path:
         text += f"local n = 0\nrequest = function() n = n + 1; return wrk.format(nil, {path}) end\n"
+    if put_in:
+        text += f"local n = 0\nrequest = function() n = n + 1; return wrk.format(nil, nil, nil, string.format(wrk.body, {put_in})) end\n"
     return text
 
 
@@ -118,6 +120,7 @@ def main(build):
         post = json.dumps({"data": RECORD}, separators=(",", ":"))
         batch = json.dumps({"defaults": {"method": "POST", "path": f"{COLLECTION}-batches/records"},
                             "requests": [{"body": {"data": RECORD}}] * 25}, separators=(",", ":"))
+        spread_batch = batch.replace(f"{COLLECTION}-batches", f"{COLLECTION}%s")
         auth = [f"Authorization: {AUTH}"]
 
         def wrk(path, script=None, connections=CLIENTS, units=1):
@@ -136,6 +139,7 @@ def main(build):
             "POST record, one collection": wrk(f"{COLLECTION}-posts/records", lua("POST", post)),
             f"POST record, {CLIENTS} collections": wrk(f"{COLLECTION}0/records", spread),
             "records in batches of 25 POST": wrk("/v1/batch", lua("POST", batch), units=25),
+            f"records in batches of 25 POST, {CLIENTS} collections": wrk("/v1/batch", lua("POST", spread_batch, put_in=f"n % {CLIENTS}"), units=25),
             "POST record, 1 connection": wrk(f"{COLLECTION}-posts/records", lua("POST", post), 1),
             "records in batches of 25 POST, 1 connection": wrk("/v1/batch", lua("POST", batch), 1, 25),
             "list of 100": wrk(f"{COLLECTION}/records?_limit=100"),
@@ -159,6 +163,7 @@ def main(build):
                  "POST record, one collection": "pgbench: BEGIN, insert object and ACE, COMMIT",
                  f"POST record, {CLIENTS} collections": "pgbench: BEGIN, insert object and ACE, COMMIT",
                  "records in batches of 25 POST": "POST record, one collection",
+                 f"records in batches of 25 POST, {CLIENTS} collections": f"POST record, {CLIENTS} collections",
                  "records in batches of 25 POST, 1 connection": "POST record, 1 connection"}
         for name in cases:
             ratio = f"{load.median([a / b for a, b in zip(rate[name], rate[peers[name]])]):.2f}" if name in peers else ""
