@@ -6,7 +6,7 @@
 #include <future>
 
 #include "base/random.h"
-#include "cluster.h"
+#include "database_test.h"
 #include "gate.h"
 #include "node.h"
 
@@ -35,6 +35,7 @@ struct Addition {
   std::size_t refused = 0;
   std::size_t seen = 0;  // objects of the first list, as the unit itself saw them in the end
   bool look = false;
+  std::function<void()> after_first;  // of the writes, in each attempt
   Result<Verdict> verdict = Error(ErrorCode::kInternal, "not run");
 };
 
@@ -50,6 +51,7 @@ Task<Verdict> adding(store::Session& s, Addition* a) {
     }
     if (!made.ok()) co_return Verdict::kRollback;
     a->made.push_back(std::move(*made));
+    if (a->made.size() == 1 && a->after_first) a->after_first();
   }
   if (a->look) {
     store::Query all;
@@ -78,16 +80,8 @@ void runAll(Node& node, std::vector<Addition>& all) {
   ASSERT_EQ(done.get_future().wait_for(60s), std::future_status::ready);
 }
 
-class Additions : public testing::Test {
+class Additions : public DatabaseTest {
  protected:
-  void SetUp() override {
-    if (!Cluster::whyNot().empty()) GTEST_SKIP() << Cluster::whyNot();
-    db_ = cluster().freshDatabase();
-  }
-  static Cluster& cluster() { return Cluster::shared(); }
-  store::postgresql::Options direct() { return store::postgresql::Options(cluster().url(db_)); }
-  std::string sql(const std::string& text) { return cluster().exec(text, db_); }
-
   // The list holds what was told, with the timestamps that were told and the entries.
   void expectStored(const Addition& a, const std::string& list) {
     for (const auto& object : a.made) {
@@ -100,22 +94,7 @@ class Additions : public testing::Test {
                 "write account:a,write account:b");
     }
   }
-
-  std::string db_;
 };
-
-// One write of a unit, then a node of Kinto's, which takes no lock, then the rest of the unit.
-Task<Verdict> interrupted(store::Session& s, Addition* a, std::function<void()> between) {
-  a->made.clear();
-  for (const auto& put : a->puts) {
-    if (a->made.size() == 1 && between) std::exchange(between, nullptr)();
-    store::Put copy = put;
-    auto made = co_await s.put(std::move(copy));
-    if (!made.ok()) co_return Verdict::kRollback;
-    a->made.push_back(std::move(*made));
-  }
-  co_return Verdict::kCommit;
-}
 
 TEST_F(Additions, tell_no_timestamp_that_another_program_has_taken) {
   Node node(direct());
@@ -128,27 +107,19 @@ TEST_F(Additions, tell_no_timestamp_that_another_program_has_taken) {
   sql("UPDATE objects SET last_modified = from_epoch(" + std::to_string(far) +
       ") WHERE id = 'first'");
 
-  Addition a;
+  std::vector<Addition> all(1);
+  Addition& a = all[0];
   for (const char* id : {"a", "b", "c"}) a.puts.push_back(fresh("one", id));
   int attempts = 0;
-  auto kinto = [&] {
+  // A node of Kinto's takes no lock.
+  a.after_first = [&] {
     if (attempts++ > 0) return;
     sql("INSERT INTO objects (id, parent_id, resource_name, data, last_modified, deleted) VALUES"
         " ('kinto', '" +
         records("one").parent + "', 'record', '{}', from_epoch(" + std::to_string(far + 2) +
         "), FALSE)");
   };
-  std::promise<void> done;
-  node.loop().post([&] {
-    node.backend().run(
-        Mode::kWrite, node.loop(), Deadline::after(60s),
-        [&](store::Session& s) { return interrupted(s, &a, kinto); },
-        [&](Result<Verdict> v) {
-          a.verdict = std::move(v);
-          done.set_value();
-        });
-  });
-  ASSERT_EQ(done.get_future().wait_for(60s), std::future_status::ready);
+  runAll(node, all);
   ASSERT_TRUE(a.verdict.ok()) << a.verdict.error().detail;
   EXPECT_EQ(attempts, 2);
   ASSERT_EQ(a.made.size(), 3U);

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <future>
 
-#include "cluster.h"
+#include "database_test.h"
 #include "node.h"
 
 namespace godwit::test {
@@ -58,18 +58,7 @@ void startAll(Node& node, std::vector<std::unique_ptr<Single>>& all) {
   });
 }
 
-class Convoys : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!Cluster::whyNot().empty()) GTEST_SKIP() << Cluster::whyNot();
-    db_ = cluster().freshDatabase();
-  }
-  static Cluster& cluster() { return Cluster::shared(); }
-  store::postgresql::Options direct() { return store::postgresql::Options(cluster().url(db_)); }
-  std::string sql(const std::string& text) { return cluster().exec(text, db_); }
-
-  std::string db_;
-};
+class Convoys : public DatabaseTest {};
 
 TEST_F(Convoys, to_many_lists_are_few_transactions) {
   Node node(direct());

@@ -12,7 +12,7 @@
 #include <sstream>
 
 #include "base/random.h"
-#include "cluster.h"
+#include "database_test.h"
 #include "gate.h"
 #include "node.h"
 
@@ -26,16 +26,13 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto kPatience = 3s;  // deadline of a request that meets a fault
 
-class Faults : public testing::Test {
+class Faults : public DatabaseTest {
  protected:
   void SetUp() override {
-    if (!Cluster::whyNot().empty()) GTEST_SKIP() << Cluster::whyNot();
-    db_ = cluster().freshDatabase();
+    DatabaseTest::SetUp();
+    if (IsSkipped()) return;
     gate_ = std::make_unique<Gate>(cluster().port());
   }
-  static Cluster& cluster() { return Cluster::shared(); }
-
-  store::postgresql::Options direct() { return store::postgresql::Options(cluster().url(db_)); }
   store::postgresql::Options gated() {
     return store::postgresql::Options(cluster().tcpUrl(gate_->port(), db_));
   }
@@ -89,7 +86,6 @@ class Faults : public testing::Test {
     std::printf("  serves again after %ld ms\n", static_cast<long>(took.count()));
   }
 
-  std::string db_;
   std::unique_ptr<Gate> gate_;
 };
 

@@ -4,7 +4,7 @@
 #include <atomic>
 #include <future>
 
-#include "cluster.h"
+#include "database_test.h"
 #include "gate.h"
 #include "node.h"
 #include "store/postgresql/sql.h"
@@ -54,14 +54,14 @@ std::future<void> askAll(Node& node, std::vector<Asked>& all) {
   return ready;
 }
 
-class Looks : public testing::Test {
+class Looks : public DatabaseTest {
  protected:
   static constexpr int kRecords = 50;
   static constexpr int kUsers = 7;
 
   void SetUp() override {
-    if (!Cluster::whyNot().empty()) GTEST_SKIP() << Cluster::whyNot();
-    db_ = cluster().freshDatabase();
+    DatabaseTest::SetUp();
+    if (IsSkipped()) return;
     // Record n is {"n": n}, may be written by account n, and every user but the last has a group.
     cluster().exec(
         "INSERT INTO objects SELECT 'r' || n, '/buckets/b/collections/c', 'record',"
@@ -80,8 +80,6 @@ class Looks : public testing::Test {
         " ('account:3', '/buckets/b/groups/all')",
         db_);
   }
-  static Cluster& cluster() { return Cluster::shared(); }
-  store::postgresql::Options direct() { return store::postgresql::Options(cluster().url(db_)); }
 
   static Asked asking(int n) {
     Asked a;
@@ -115,8 +113,6 @@ class Looks : public testing::Test {
       EXPECT_EQ(a.loaded.above->data, "{\"is\":\"c\"}");
     }
   }
-
-  std::string db_;
 };
 
 TEST_F(Looks, of_one_turn_share_a_statement_and_each_gets_its_own) {
